@@ -1,0 +1,161 @@
+"""The checkpoints there are: folders found by name, their cards read, their files looked at but not opened."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cxrlab.cards import CheckpointError, ModelCard, checked_name
+from cxrlab.config import home, repository
+
+WEIGHTS_FILE = "model.safetensors"
+CARD_FILE = "card.json"
+
+
+@dataclass(frozen=True)
+class CheckpointInfo:
+    """A checkpoint whose card could be read; its weights have not been touched."""
+
+    name: str
+    folder: Path
+    card: ModelCard
+
+
+@dataclass(frozen=True)
+class BrokenCheckpoint:
+    """A folder that should be a checkpoint but is not; ``error`` is one sentence for people."""
+
+    name: str
+    folder: Path
+    error: str
+
+
+def checkpoint_roots() -> tuple[Path, ...]:
+    """Folders that are searched, in this order: ``CXRLAB_CHECKPOINTS`` or the repository's, then the user's own."""
+    shipped = os.environ.get("CXRLAB_CHECKPOINTS")
+    return (Path(shipped).expanduser() if shipped else repository() / "checkpoints", home() / "checkpoints")
+
+
+def list_checkpoints(roots: Sequence[Path] | None = None) -> list[CheckpointInfo]:
+    """Every readable checkpoint, models before ensembles, then by name; the first root wins where a name occurs twice.
+
+    Cards are read and files looked for; weights are not opened. Broken folders are in :func:`list_broken`.
+    """
+    return sorted(_survey(roots)[0], key=lambda info: (info.card.kind != "model", info.name))
+
+
+def list_broken(roots: Sequence[Path] | None = None) -> list[BrokenCheckpoint]:
+    """Folders under the roots that can not be used, each with the sentence why, by name."""
+    return sorted(_survey(roots)[1], key=lambda broken: broken.name)
+
+
+def _survey(roots: Sequence[Path] | None) -> tuple[list[CheckpointInfo], list[BrokenCheckpoint]]:
+    found: dict[str, CheckpointInfo] = {}
+    broken: list[BrokenCheckpoint] = []
+    for root in checkpoint_roots() if roots is None else roots:
+        for folder in sorted(root.iterdir()) if root.is_dir() else ():
+            if folder.name.startswith(".") or not folder.is_dir():
+                continue
+            try:
+                info = read_checkpoint(folder)
+                members_of(info, roots)
+                found.setdefault(info.name, info)
+            except CheckpointError as error:
+                broken.append(BrokenCheckpoint(folder.name, folder, str(error)))
+    return list(found.values()), broken
+
+
+def find_checkpoint(name: str | Path, roots: Sequence[Path] | None = None) -> CheckpointInfo:
+    """A checkpoint by name, or by the path of its folder.
+
+    Raises:
+        CheckpointError: for an unknown name, naming those there are, or when it is broken, saying why.
+    """
+    if isinstance(name, Path) or "/" in name or os.sep in name:
+        return read_checkpoint(Path(name))
+    for root in checkpoint_roots() if roots is None else roots:
+        if (root / checked_name(name)).is_dir():
+            return read_checkpoint(root / name)
+    known = ", ".join(info.name for info in list_checkpoints(roots)) or "none yet"
+    raise CheckpointError(f"There is no checkpoint named {name!r}; there are: {known}.")
+
+
+def read_checkpoint(folder: Path) -> CheckpointInfo:
+    """The card of a checkpoint folder, with cheap checks of its files.
+
+    Raises:
+        CheckpointError: when a file is missing, the card is not readable or names another folder, or the weights
+            file does not have the size that the card states.
+    """
+    name = folder.name
+    if not folder.is_dir():
+        raise CheckpointError(f"There is no checkpoint folder {name!r}; choose a folder with {CARD_FILE}.")
+    try:
+        card = ModelCard.from_text((folder / CARD_FILE).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise CheckpointError(f"Checkpoint {name} has no {CARD_FILE}; copy the whole folder again.") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"Checkpoint {name}: {CARD_FILE} can not be read ({error}).") from error
+    except CheckpointError as error:
+        raise CheckpointError(f"Checkpoint {name}: {error}") from error
+    if card.name != name:
+        raise CheckpointError(f"Checkpoint {name}: its card is for {card.name!r}; the folder must have that name.")
+    if card.kind == "model":
+        _check_weights_file(folder / WEIGHTS_FILE, card)
+    return CheckpointInfo(name, folder, card)
+
+
+def _check_weights_file(path: Path, card: ModelCard) -> None:
+    if not path.is_file():
+        raise CheckpointError(f"Checkpoint {card.name} has no {WEIGHTS_FILE}; copy the whole folder again.")
+    if not card.weights_sha256:
+        raise CheckpointError(f"Checkpoint {card.name}: its card has no weights_sha256; save it with cxrlab.")
+    size = path.stat().st_size
+    if card.size_bytes and size != card.size_bytes:
+        raise CheckpointError(
+            f"Checkpoint {card.name}: {WEIGHTS_FILE} must have {card.size_bytes} bytes, got {size}; copy it again."
+        )
+
+
+def members_of(info: CheckpointInfo, roots: Sequence[Path] | None = None) -> list[CheckpointInfo]:
+    """The members of an ensemble in the card's order, looked for beside it first; empty for a single model.
+
+    Raises:
+        CheckpointError: when a member is missing or broken, is an ensemble itself, has other labels or task, or its
+            weights are not those that the ensemble was made from.
+    """
+    where = (info.folder.parent, *(checkpoint_roots() if roots is None else roots))
+    members = [member_of(info.card, name, where) for name in info.card.members]
+    if members and info.card.weights_sha256 != ensemble_sha256(info.card, members):
+        raise CheckpointError(
+            f"Ensemble {info.name}: the weights of its members are not those it was made from; save the ensemble again."
+        )
+    return members
+
+
+def member_of(card: ModelCard, name: str, roots: Sequence[Path]) -> CheckpointInfo:
+    """One member of an ensemble, looked for in ``roots``. Raises CheckpointError when it can not be one."""
+    try:
+        member = find_checkpoint(name, roots)
+    except CheckpointError as error:
+        raise CheckpointError(f"Ensemble {card.name}: its member {name} can not be used: {error}") from error
+    if member.card.kind == "ensemble":
+        raise CheckpointError(
+            f"Ensemble {card.name}: members must be single models, but {name} is an ensemble; name its members instead."
+        )
+    if member.card.labels != card.labels or member.card.task != card.task:
+        raise CheckpointError(
+            f"Ensemble {card.name}: labels and task must be {', '.join(card.labels)} ({card.task}), but its member "
+            f"{name} has {', '.join(member.card.labels)} ({member.card.task})."
+        )
+    return member
+
+
+def ensemble_sha256(card: ModelCard, members: Sequence[CheckpointInfo]) -> str:
+    """Identity of an ensemble: changes with any member's weights, with the voting and with its weights."""
+    facts = [card.voting, card.weights, [(member.name, member.card.weights_sha256) for member in members]]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()

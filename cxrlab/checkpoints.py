@@ -1,0 +1,241 @@
+"""Checkpoints: folders of ``model.safetensors`` and ``card.json``, saved whole or not at all, checked on loading."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cxrlab import __version__
+from cxrlab.cards import DTYPES, CheckpointError, ModelCard
+from cxrlab.catalogue import (
+    CARD_FILE,
+    WEIGHTS_FILE,
+    BrokenCheckpoint,
+    CheckpointInfo,
+    checkpoint_roots,
+    ensemble_sha256,
+    find_checkpoint,
+    list_broken,
+    list_checkpoints,
+    member_of,
+    members_of,
+    read_checkpoint,
+)
+from cxrlab.config import Activation, Preprocessing, one_of
+from cxrlab.labels import LabelSet
+from cxrlab.models.registry import model_spec
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = [
+    "BrokenCheckpoint",
+    "CheckpointError",
+    "CheckpointInfo",
+    "LoadedCheckpoint",
+    "ModelCard",
+    "checkpoint_roots",
+    "find_checkpoint",
+    "list_broken",
+    "list_checkpoints",
+    "load_checkpoint",
+    "members_of",
+    "read_checkpoint",
+    "save_checkpoint",
+    "save_ensemble",
+]
+
+_hashes: dict[tuple[str, int, int], str] = {}  # (path, size, mtime_ns) -> sha256; dict operations are atomic
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedCheckpoint:
+    """A single network ready to use: evaluation mode, float32, CPU, no gradients; or an ensemble's loaded members.
+
+    Args:
+        card: its card. folder: where it was read.
+        network: None for an ensemble. members: in the card's order, empty for a single model.
+    """
+
+    card: ModelCard
+    folder: Path
+    network: nn.Module | None = None
+    members: tuple[LoadedCheckpoint, ...] = ()
+
+    @property
+    def model(self) -> nn.Module:
+        """The network. Raises CheckpointError for an ensemble, which has none of its own."""
+        if self.network is None:
+            raise CheckpointError(f"{self.card.name} is an ensemble and has no network of its own; use its members.")
+        return self.network
+
+    @property
+    def labels(self) -> LabelSet:
+        return self.card.label_set
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How images become its input. Raises CheckpointError for an ensemble."""
+        if self.card.preprocessing is None:
+            raise CheckpointError(f"{self.card.name} is an ensemble; its members have their own preprocessing.")
+        return self.card.preprocessing
+
+    @property
+    def activation(self) -> Activation:
+        return self.card.activation
+
+    @property
+    def temperature(self) -> float:
+        return self.card.temperature
+
+    @property
+    def cam_layer(self) -> str:
+        """Dotted name of the layer whose feature map is shown; empty for an ensemble."""
+        return self.card.cam_layer or (model_spec(self.card.model.name).cam_layer if self.card.model else "")
+
+
+def save_checkpoint(
+    folder: Path, model: nn.Module, card: ModelCard, *, dtype: str = "float16", overwrite: bool = False
+) -> ModelCard:
+    """Write weights and card; the folder appears whole or not at all. The model is not changed.
+
+    Args:
+        folder: named like the card; its parent is made when needed.
+        model: its state must fit the card's network.
+        card: hash, size, parameters, dtype, versions and creation time are filled in.
+        dtype: ``float16`` (half the size, 3 significant digits) or ``float32``; integer buffers stay as they are.
+        overwrite: replace a folder that exists.
+
+    Returns:
+        The card as written.
+
+    Raises:
+        CheckpointError: when the folder exists, names differ, the state does not fit the card's network, or a weight
+            is not finite in ``dtype``.
+    """
+    from cxrlab.weights import write_weights
+
+    if card.model is None:
+        raise CheckpointError(f"{card.name} is an ensemble; save its card with save_ensemble.")
+    one_of("dtype", dtype, DTYPES)
+    config = card.model
+
+    def write(part: Path) -> ModelCard:
+        path = part / WEIGHTS_FILE
+        write_weights(path, model, config, dtype=dtype, name=card.name)
+        parameters = sum(parameter.numel() for parameter in model.parameters())
+        return replace(
+            card, dtype=dtype, weights_sha256=_sha256(path), size_bytes=path.stat().st_size, parameters=parameters
+        )
+
+    return _write_folder(folder, card, write, overwrite)
+
+
+def save_ensemble(folder: Path, card: ModelCard, *, overwrite: bool = False) -> ModelCard:
+    """Write an ensemble's card after checking that its members exist and fit. Returns the card as written.
+
+    Raises:
+        CheckpointError: as :func:`members_of`, or when the folder exists or has another name.
+    """
+    if card.kind != "ensemble":
+        raise CheckpointError(f"An ensemble's card is needed, got the card of the {card.kind} {card.name}.")
+    members = [member_of(card, name, (folder.parent, *checkpoint_roots())) for name in card.members]
+
+    def write(_part: Path) -> ModelCard:
+        return replace(
+            card,
+            weights_sha256=ensemble_sha256(card, members),
+            parameters=sum(member.card.parameters for member in members),
+            size_bytes=sum(member.card.size_bytes for member in members),
+        )
+
+    return _write_folder(folder, card, write, overwrite)
+
+
+def _write_folder(folder: Path, card: ModelCard, write: Callable[[Path], ModelCard], overwrite: bool) -> ModelCard:
+    """Fill a hidden folder beside ``folder``, then rename it."""
+    if folder.name != card.name:
+        raise CheckpointError(f"The folder must be named like the card, {card.name!r}, got {folder.name!r}.")
+    if folder.exists() and not overwrite:
+        raise CheckpointError(f"A checkpoint named {card.name} exists already; choose another name or overwrite it.")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix=f".{card.name}-", dir=folder.parent))
+    try:
+        part.chmod(0o755)  # mkdtemp makes it private, the weights are for everybody who may see the root
+        finished = write(part)
+        finished = replace(
+            finished, versions=card.versions or _versions(), created=card.created or f"{datetime.now(UTC):%FT%TZ}"
+        )
+        (part / CARD_FILE).write_text(finished.to_text(), encoding="utf-8")
+        _swap(part, folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return finished
+
+
+def _swap(part: Path, folder: Path) -> None:
+    """Rename ``part`` to ``folder``; an old folder is moved aside first and comes back when the renaming fails."""
+    if not folder.exists():
+        part.rename(folder)
+        return
+    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
+    folder.rename(aside / folder.name)
+    try:
+        part.rename(folder)
+    except OSError:
+        (aside / folder.name).rename(folder)
+        aside.rmdir()
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def load_checkpoint(name: str | Path, roots: Sequence[Path] | None = None) -> LoadedCheckpoint:
+    """A checkpoint ready to use, on the CPU; of an ensemble, all members.
+
+    The hash of the weights is checked once for each state of a file (path, size, time of change) in a process.
+
+    Raises:
+        CheckpointError: for everything that can be wrong, one clear sentence: unknown name, broken card, missing,
+            cut or changed weights, an unknown architecture, weights that do not fit, unusable members.
+    """
+    from cxrlab.weights import load_network
+
+    info = find_checkpoint(name, roots)
+    if info.card.model is None:
+        members = members_of(info, roots)
+        return LoadedCheckpoint(
+            info.card, info.folder, members=tuple(load_checkpoint(member.folder, roots) for member in members)
+        )
+    path = info.folder / WEIGHTS_FILE
+    if _known_sha256(path) != info.card.weights_sha256:
+        raise CheckpointError(
+            f"Checkpoint {info.name}: the sha256 of {WEIGHTS_FILE} is not the one on its card; copy the folder again."
+        )
+    return LoadedCheckpoint(info.card, info.folder, network=load_network(path, info.card.model, name=info.name))
+
+
+def _known_sha256(path: Path) -> str:
+    """The hash of a file, computed again only when its size or time of change differ from the last look."""
+    facts = path.stat()
+    key = (str(path.resolve()), facts.st_size, facts.st_mtime_ns)
+    if key not in _hashes:
+        _hashes[key] = _sha256(path)
+    return _hashes[key]
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _versions() -> dict[str, str]:
+    import torch
+
+    return {"cxrlab": __version__, "python": platform.python_version(), "torch": torch.__version__}
