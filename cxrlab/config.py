@@ -136,7 +136,6 @@ class TrainConfig(JsonConfig):
         class_weights: ``none``, ``balanced`` (N / (C n_c)) or ``sqrt`` (its square root, gentler on rare classes).
         label_smoothing: cross entropy only.
         clip_norm: largest gradient norm; 0 = no clipping.
-        ema_decay: decay a step of an average of the weights that is evaluated and saved; 0 = off (Polyak averaging).
         size_schedule: sides in pixels, spread evenly over the epochs; the last should be the input size.
             Empty: always the input size. Small pictures first is 1.5-2 times cheaper (Tan and Le 2021).
         monitor: metric that picks the best epoch, ``macro_f1``, ``balanced_accuracy``, ``accuracy`` or ``loss``.
@@ -157,7 +156,6 @@ class TrainConfig(JsonConfig):
     class_weights: str = "balanced"
     label_smoothing: float = 0.0
     clip_norm: float = 1.0
-    ema_decay: float = 0.0
     size_schedule: tuple[int, ...] = ()
     monitor: str = "macro_f1"
     patience: int = 0
@@ -174,7 +172,6 @@ class TrainConfig(JsonConfig):
         in_range("warmup", self.warmup, 0, 0.9)
         in_range("focal_gamma", self.focal_gamma, 0, 20)
         in_range("label_smoothing", self.label_smoothing, 0, 0.5)
-        in_range("ema_decay", self.ema_decay, 0, 0.99999)
         in_range("clip_norm", self.clip_norm, 0, 1e6)
         one_of("optimiser", self.optimiser, ("adam", "adamw", "sgd"))
         one_of("schedule", self.schedule, ("constant", "step", "plateau", "cosine", "one_cycle"))

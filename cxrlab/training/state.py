@@ -1,0 +1,51 @@
+"""What a run keeps on disk: ``last.pt`` to go on from, ``best.pt`` to use, ``metrics.jsonl`` to look at."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cxrlab.results import Epoch
+
+
+def save_state(path: Path, state: dict[str, Any]) -> None:
+    """Write a state whole or not at all: to a temporary file, flushed to disk, then renamed."""
+    temporary = path.with_name(path.name + ".part")
+    try:
+        with temporary.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    """Read a state without unpickling objects. Raises ValueError when the file is damaged."""
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many types for damaged files
+        raise ValueError(
+            f"{path.name} must be a training state written by cxrlab, but it can not be read "
+            f"({type(error).__name__}); delete it to start the run again."
+        ) from error
+
+
+def write_epochs(path: Path, epochs: list[Epoch]) -> None:
+    """Write the history as one JSON object a line, whole or not at all."""
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_text("".join(json.dumps(asdict(epoch)) + "\n" for epoch in epochs))
+    temporary.replace(path)
+
+
+def read_epochs(path: Path) -> list[Epoch]:
+    """The history so far; empty when the run has not finished an epoch."""
+    if not path.exists():
+        return []
+    return [Epoch(**json.loads(line)) for line in path.read_text().splitlines() if line.strip()]
