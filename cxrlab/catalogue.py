@@ -57,9 +57,7 @@ def _survey(roots: Sequence[Path] | None) -> tuple[list[CheckpointInfo], list[Br
     found: dict[str, CheckpointInfo] = {}
     broken: list[BrokenCheckpoint] = []
     for root in checkpoint_roots() if roots is None else roots:
-        for folder in sorted(root.iterdir()) if root.is_dir() else ():
-            if folder.name.startswith(".") or not folder.is_dir():
-                continue
+        for folder in _folders(root):
             try:
                 info = read_checkpoint(folder)
                 members_of(info, roots)
@@ -67,6 +65,12 @@ def _survey(roots: Sequence[Path] | None) -> tuple[list[CheckpointInfo], list[Br
             except CheckpointError as error:
                 broken.append(BrokenCheckpoint(folder.name, folder, str(error)))
     return list(found.values()), broken
+
+
+def _folders(root: Path) -> list[Path]:
+    """Visible folders under a root, by name; none where the root does not exist."""
+    visible = (path for path in root.iterdir() if not path.name.startswith(".")) if root.is_dir() else ()
+    return sorted(path for path in visible if path.is_dir())
 
 
 def find_checkpoint(name: str | Path, roots: Sequence[Path] | None = None) -> CheckpointInfo:
@@ -77,11 +81,12 @@ def find_checkpoint(name: str | Path, roots: Sequence[Path] | None = None) -> Ch
     """
     if isinstance(name, Path) or "/" in name or os.sep in name:
         return read_checkpoint(Path(name))
-    for root in checkpoint_roots() if roots is None else roots:
+    searched = checkpoint_roots() if roots is None else roots
+    for root in searched:
         if (root / checked_name(name)).is_dir():
             return read_checkpoint(root / name)
-    known = ", ".join(info.name for info in list_checkpoints(roots)) or "none yet"
-    raise CheckpointError(f"There is no checkpoint named {name!r}; there are: {known}.")
+    known = sorted({folder.name for root in searched for folder in _folders(root) if (folder / CARD_FILE).is_file()})
+    raise CheckpointError(f"There is no checkpoint named {name!r}; there are: {', '.join(known) or 'none yet'}.")
 
 
 def read_checkpoint(folder: Path) -> CheckpointInfo:

@@ -1,20 +1,26 @@
-"""Weights in safetensors files: written as float16 or float32, read memory-mapped into networks without values."""
+"""Weights in safetensors files: written as float16 or float32, read memory-mapped into unfilled networks."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from cxrlab.cards import CheckpointError
 from cxrlab.config import ModelConfig
 from cxrlab.models.registry import create_model
 
 _MENTIONED = 3  # how many wrong weights a sentence names
+_RANDOM_VALUES = {
+    *(nn.init.uniform_, nn.init.normal_, nn.init.kaiming_uniform_),
+    *(torch.Tensor.uniform_, torch.Tensor.normal_, torch.Tensor.erfinv_),
+}
 
 
 def write_weights(path: Path, model: nn.Module, config: ModelConfig, *, dtype: str, name: str) -> None:
@@ -36,9 +42,9 @@ def write_weights(path: Path, model: nn.Module, config: ModelConfig, *, dtype: s
 
 
 def load_network(path: Path, config: ModelConfig, *, name: str) -> nn.Module:
-    """The network of ``config`` with the weights of ``path``: evaluation mode, float32, no gradients, channels last.
+    """The network of ``config`` with the weights of ``path``: evaluation mode, float32, no gradients.
 
-    Float32 files stay memory-mapped until a weight is first used; float16 is converted. Nothing is initialised.
+    Float32 files stay memory-mapped until a weight is first used; float16 is converted.
 
     Raises:
         CheckpointError: when the file is no complete safetensors file or its weights do not fit the network.
@@ -58,34 +64,28 @@ def load_network(path: Path, config: ModelConfig, *, name: str) -> nn.Module:
 
 
 def network_skeleton(config: ModelConfig, *, name: str) -> nn.Module:
-    """The network without values, on the ``meta`` device; with values where it has tensors that are in no state dict.
+    """The network with whatever values its memory held; buffers that no weights file holds are right.
 
     Raises:
         CheckpointError: for an unknown architecture or options that it does not take.
     """
     try:
-        try:
-            with torch.device("meta"):
-                network = create_model(config.name, num_classes=config.num_classes, **config.options)
-        except (NotImplementedError, RuntimeError):  # a constructor that reads values can not run on meta
-            return _network_with_values(config)
-        return _network_with_values(config) if _has_values_outside_state(network) else network
+        with _WithoutRandomValues():
+            return create_model(config.name, num_classes=config.num_classes, **config.options)
     except (ValueError, TypeError, AttributeError) as error:
         raise CheckpointError(f"Checkpoint {name}: its network can not be built: {error}") from error
 
 
-def _network_with_values(config: ModelConfig) -> nn.Module:
-    """Built the usual way, without moving the random numbers of the rest of the process."""
-    with torch.random.fork_rng(devices=[]):
-        return create_model(config.name, num_classes=config.num_classes, **config.options)
+class _WithoutRandomValues(TorchFunctionMode):
+    """Draws no random start values, which cost more than all else in building a network. This thread only.
 
+    The ``meta`` device would do too, but it costs twice as much on small networks and loses non-persistent buffers.
+    """
 
-def _has_values_outside_state(network: nn.Module) -> bool:
-    """Are there non-persistent buffers or plain tensors, whose values no weights file holds?"""
-    stored = set(network.state_dict())
-    if any(key not in stored for key, _ in network.named_buffers()):
-        return True
-    return any(isinstance(value, torch.Tensor) for module in network.modules() for value in vars(module).values())
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in _RANDOM_VALUES:
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **(kwargs or {}))
 
 
 def _check_fit(network: nn.Module, given: Mapping[str, tuple[tuple[int, ...], bool]], name: str) -> None:
