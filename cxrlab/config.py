@@ -46,7 +46,9 @@ class JsonConfig:
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         known = {spec.name for spec in fields(cls)}  # type: ignore[arg-type]
         if unknown := set(data) - known:
-            raise ValueError(f"{cls.__name__} has no field {', '.join(sorted(unknown))}; it has {', '.join(sorted(known))}.")
+            raise ValueError(
+                f"{cls.__name__} has no field {', '.join(sorted(unknown))}; it has {', '.join(sorted(known))}."
+            )
         try:
             return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in data.items()})
         except TypeError as error:

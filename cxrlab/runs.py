@@ -1,4 +1,4 @@
-"""Evaluation runs on disk: one checkpoint on one labelled set, with its predictions, so that nothing is computed twice."""
+"""Evaluation runs on disk: one checkpoint on one labelled set, so that nothing is computed twice."""
 
 from __future__ import annotations
 
@@ -98,7 +98,9 @@ def save_run(run: Run, folder: Path | None = None) -> Path:
         finally:
             shutil.rmtree(part, ignore_errors=True)
     except OSError as error:
-        raise RunError(f"The result can not be stored in {root} ({error.strerror}); free some space or set CXRLAB_HOME.") from error
+        raise RunError(
+            f"The result can not be stored in {root} ({error.strerror}); free some space or set CXRLAB_HOME."
+        ) from error
     return target
 
 

@@ -130,4 +130,6 @@ def _cache_error(error: OSError, target: Path, size: int) -> CacheError:
             f"The image cache needs {size / 1e6:.0f} MB, and the disk of {target.parent} is full; "
             "free some space or set CXRLAB_HOME to another disk."
         )
-    return CacheError(f"The image cache {target.parent} can not be written ({error.strerror}); set CXRLAB_HOME to a folder of yours.")
+    return CacheError(
+        f"The image cache {target.parent} can not be written ({error.strerror}); set CXRLAB_HOME to a folder of yours."
+    )

@@ -75,7 +75,9 @@ class Split:
             )
             stored = data["digest"]
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise SplitError(f"{path.name} must be a split file written by cxrlab; it could not be read as one.") from error
+            raise SplitError(
+                f"{path.name} must be a split file written by cxrlab; it could not be read as one."
+            ) from error
         if split.digest != stored:
             raise SplitError(f"{path.name} was changed after it was written: its hash does not fit its parts.")
         return split
@@ -104,14 +106,17 @@ def benchmark_split(manifest: Manifest) -> Split:
         SplitError: when a patient ends on both sides or a side is empty.
     """
     with_original = {row.source for row in manifest.rows if row.original_split}
-    test, development = [], []
+    test: list[str] = []
+    development: list[str] = []
     for row in manifest.rows:
         if row.source in with_original:
             is_test = row.original_split == "test"
         else:
             is_test = int(hashlib.sha256(row.patient_id.encode()).hexdigest(), 16) % 5 == 0
         (test if is_test else development).append(row.path)
-    return _checked(manifest, Split("benchmark", {"development": tuple(development), "test": tuple(test)}, manifest.digest))
+    return _checked(
+        manifest, Split("benchmark", {"development": tuple(development), "test": tuple(test)}, manifest.digest)
+    )
 
 
 def hold_out(manifest: Manifest, *, fraction: float, seed: int) -> Split:
@@ -156,7 +161,9 @@ def _folds(manifest: Manifest, folds: int, seed: int) -> list[np.ndarray]:
 
     patients = [row.patient_id for row in manifest.rows]
     if folds < 2 or len(set(patients)) < folds:
-        raise SplitError(f"{folds} folds need at least 2 folds and {folds} patients, got {len(set(patients))} patients.")
+        raise SplitError(
+            f"{folds} folds need at least 2 folds and {folds} patients, got {len(set(patients))} patients."
+        )
     strata = [f"{row.label}|{row.source}" for row in manifest.rows]
     _, codes = np.unique(strata, return_inverse=True)
     masks = []

@@ -148,7 +148,10 @@ def _erased(grey: torch.Tensor, augmentation: Augmentation, generator: torch.Gen
     area = 0.02 + 0.13 * torch.rand(n, generator=generator)
     ratio = (0.7 * (2 * torch.rand(n, generator=generator) - 1)).exp()
     height, width = (area * ratio).sqrt() * side, (area / ratio).sqrt() * side
-    top, left = torch.rand(n, generator=generator) * (side - height), torch.rand(n, generator=generator) * (side - width)
+    top, left = (
+        torch.rand(n, generator=generator) * (side - height),
+        torch.rand(n, generator=generator) * (side - width),
+    )
     line = torch.arange(side)
     inside_rows = (line >= top[:, None]) & (line < (top + height)[:, None]) & chosen[:, None]  # (N, side)
     inside_columns = (line >= left[:, None]) & (line < (left + width)[:, None])  # (N, side)

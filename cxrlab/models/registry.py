@@ -82,7 +82,8 @@ def create_model(name: str, *, num_classes: int, pretrained: bool = False, **opt
         raise ValueError(f"{name} does not take these options: {', '.join(options)} ({error}).") from error
     except OSError as error:
         raise ConnectionError(
-            f"The ImageNet weights of {name} could not be downloaded ({error}); connect to a network or train from scratch."
+            f"The ImageNet weights of {name} could not be downloaded ({error}); "
+            "connect to a network or train from scratch."
         ) from error
 
 

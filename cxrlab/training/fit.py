@@ -105,7 +105,9 @@ def fit(
         torch.set_num_threads(config.threads)
     fabric = Fabric(accelerator=accelerator, devices=1, precision=_PRECISION[config.precision])  # type: ignore[arg-type]
     with Interrupts() as interrupts, torch.random.fork_rng():
-        trainer = _Trainer(fabric, model, train, validation, num_classes, config, preprocessing, augmentation, run_folder)
+        trainer = _Trainer(
+            fabric, model, train, validation, num_classes, config, preprocessing, augmentation, run_folder
+        )
         return trainer.run(progress, lambda: interrupts.requested or cancel())
 
 
@@ -130,7 +132,7 @@ class _Trainer:
         self.sizes = config.size_schedule or (train.squares.shape[-1],)
         self.steps_per_epoch = math.ceil(len(train) / config.batch_size)
         if config.channels_last:
-            model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            model = model.to(memory_format=torch.channels_last)
         self.plain_model = model
         optimiser = make_optimiser(model, config)
         self.schedule = make_schedule(optimiser, config, steps_per_epoch=self.steps_per_epoch)
@@ -233,8 +235,7 @@ class _Trainer:
 
     def _finish_epoch(self) -> None:
         """Validate, keep the best weights, write the line of the epoch."""
-        state = self.state
-        metrics = self._validate()
+        state, metrics = self.state, self._validate()
         value = -metrics["loss"] if self.config.monitor == "loss" else metrics[self.config.monitor]
         rate = self.optimiser.param_groups[0]["lr"]
         if self.plateau:

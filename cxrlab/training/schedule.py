@@ -64,5 +64,6 @@ def make_plateau(optimiser: torch.optim.Optimizer, config: TrainConfig) -> lr_sc
     """The schedule that is stepped once an epoch with the monitored value; None unless ``plateau``."""
     if config.schedule != "plateau":
         return None
-    mode = "min" if config.monitor == "loss" else "max"
-    return lr_scheduler.ReduceLROnPlateau(optimiser, mode=mode, factor=0.3, patience=2)
+    return lr_scheduler.ReduceLROnPlateau(
+        optimiser, mode="min" if config.monitor == "loss" else "max", factor=0.3, patience=2
+    )

@@ -196,9 +196,7 @@ class _Session:
         readable = np.array([row for row in range(len(dataset)) if row not in errors], dtype=int)
         started = time.perf_counter()
         with pool.borrow(info.name) as loaded:
-            predicted = predict(
-                loaded, squares, device=self.device, progress=self._titled(card), cancel=self.cancel
-            )
+            predicted = predict(loaded, squares, device=self.device, progress=self._titled(card), cancel=self.cancel)
         self.notes.extend(note for note in predicted.notes if note not in self.notes)
         predictions = Predictions(
             ids=dataset.ids,

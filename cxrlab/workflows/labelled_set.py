@@ -137,7 +137,9 @@ def _archive_rows(data: bytes, limits: Limits) -> dict[str, dict[str, str]]:
     reader = csv.DictReader(io.StringIO(text))
     missing = [column for column in ("path", "label") if column not in (reader.fieldnames or ())]
     if missing:
-        raise ManifestError(f"{LABELS_FILE} in the ZIP must have the columns path and label; missing: {', '.join(missing)}.")
+        raise ManifestError(
+            f"{LABELS_FILE} in the ZIP must have the columns path and label; missing: {', '.join(missing)}."
+        )
     rows = [{key: (value or "").strip() for key, value in row.items() if key} for row in reader]
     return {_entry_key(row["path"]): row for row in rows}
 

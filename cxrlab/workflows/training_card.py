@@ -1,0 +1,178 @@
+"""The request for a training, and the card that its result carries."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cxrlab.cards import ModelCard
+from cxrlab.config import Augmentation, ModelConfig, Preprocessing, TrainConfig
+from cxrlab.data.manifest import Manifest, summarise
+from cxrlab.data.splits import Split
+from cxrlab.labels import LabelSet
+from cxrlab.models.registry import model_spec
+from cxrlab.progress import Progress, silent
+from cxrlab.results import History
+from cxrlab.workflows.evaluate import evaluate_manifest
+
+if TYPE_CHECKING:
+    from torch import nn
+
+INTENDED_USE = (
+    "Research and teaching: comparing networks, explanations and evaluation methods. "
+    "Never a diagnosis, and never a reason to see a doctor or not to."
+)
+
+
+@dataclass(frozen=True)
+class TrainRequest:
+    """What to train, on what.
+
+    Args:
+        source: manifest CSV or folder. model: a registered network. name: of the checkpoint; title for people.
+        labels: class ids in order; empty: those of the manifest, in the order of a known task where they fit.
+        benchmark: train on the development part of the benchmark split and measure on its test part.
+        validation: share of the training images held out by patient, which picks the best epoch.
+        split_seed: of that draw. The same seed gives every network the same validation patients.
+        domain: ``real`` or ``phantom``; empty: by the manifest's sources. domain_text: for people.
+        licence, references, limits: for the card.
+    """
+
+    source: Path
+    model: str
+    name: str
+    title: str = ""
+    labels: tuple[str, ...] = ()
+    benchmark: bool = False
+    validation: float = 0.15
+    split_seed: int = 0
+    pretrained: bool = False
+    config: TrainConfig = field(default_factory=TrainConfig)
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    domain: str = ""
+    domain_text: str = ""
+    licence: str = "Apache-2.0"
+    references: tuple[str, ...] = ()
+    limits: tuple[str, ...] = ()
+
+
+def training_card(
+    request: TrainRequest,
+    network: nn.Module,
+    history: History,
+    *,
+    labels: LabelSet,
+    dataset: str,
+    part: str,
+    split: Split,
+    training: Manifest,
+) -> ModelCard:
+    """The card of a trained network, all but its metrics on a test set.
+
+    Args:
+        dataset, part: what was split. split: parts ``train`` and ``validation``. training: the rows of ``train``.
+    """
+    spec, summary = model_spec(request.model), summarise(training)
+    domain = request.domain or ("phantom" if set(training.column("source")) == {"phantom"} else "real")
+    best = history.epochs[history.best_epoch]
+    return ModelCard(
+        name=request.name,
+        title=request.title or spec.title,
+        kind="model",
+        labels=labels.ids,
+        domain=domain,
+        domain_text=request.domain_text or {"phantom": "synthetic phantoms", "real": "real X-rays"}.get(domain, domain),
+        model=ModelConfig(request.model, len(labels)),
+        preprocessing=request.preprocessing,
+        cam_layer=spec.cam_layer,
+        training_data={
+            "dataset": dataset,
+            "part": part,
+            "images": summary.images,
+            "patients": summary.patients,
+            "by_class": dict(summary.by_class),
+            "by_source": {source: dict(counts) for source, counts in summary.class_by_source.items()},
+            "split": split.name,
+            "split_digest": split.digest,
+            "seed": request.split_seed,
+            "validation": {"images": len(split.part("validation"))},
+        },
+        training={
+            "config": request.config.to_json(),
+            "augmentation": request.augmentation.to_json(),
+            "pretrained": request.pretrained,
+            "history": {
+                "epochs": len(history.epochs),
+                "best_epoch": history.best_epoch + 1,
+                "validation": best.metrics,
+                "seconds": round(sum(epoch.seconds for epoch in history.epochs)),
+            },
+        },
+        licence=request.licence,
+        references=request.references or (spec.paper,),
+        intended_use=INTENDED_USE,
+        limits=request.limits + entanglement(summary.class_by_source),
+        seconds_per_image=_seconds_per_image(network, request.preprocessing.size),
+    )
+
+
+def entanglement(class_by_source: Mapping[str, Mapping[str, int]]) -> tuple[str, ...]:
+    """A sentence for every class of which at least 90 % come from one of several sources."""
+    totals: Counter[str] = Counter()
+    for counts in class_by_source.values():
+        totals.update(counts)
+    found = [
+        f"{counts[label]} of {totals[label]} {label} images come from {source}"
+        for label in sorted(totals)
+        for source, counts in class_by_source.items()
+        if len(class_by_source) > 1 and counts.get(label, 0) >= 0.9 * totals[label]
+    ]
+    if not found:
+        return ()
+    return (
+        f"Class and source are entangled: {'; '.join(found)}. The network may tell the source (hospital, age group, "
+        "picture format) instead of the disease, and its figures on other data will be lower.",
+    )
+
+
+def _seconds_per_image(network: nn.Module, size: int) -> float:
+    """Median time of one image through the network on one CPU thread."""
+    import torch
+
+    threads = torch.get_num_threads()
+    network = network.cpu().eval()
+    image = torch.zeros(1, 3, size, size)
+    seconds = []
+    torch.set_num_threads(1)
+    try:
+        with torch.inference_mode():
+            for _ in range(7):
+                started = time.perf_counter()
+                network(image)
+                seconds.append(time.perf_counter() - started)
+    finally:
+        torch.set_num_threads(threads)
+    return round(float(np.median(seconds)), 4)
+
+
+def card_metrics(
+    source: Path, folder: Path, *, part: str = "test", device: str = "cpu", progress: Progress = silent
+) -> dict[str, Any]:
+    """The ``metrics`` of a card: a saved checkpoint measured on a part of the benchmark split."""
+    run = evaluate_manifest(source, [str(folder)], part=part, device=device, store=False, progress=progress).runs[0]
+    return {
+        "dataset": run.facts.dataset,
+        "dataset_digest": run.facts.dataset_digest,
+        "part": part,
+        "images": run.report.n_images,
+        "patients": run.report.n_patients,
+        "report": run.report.to_json(),
+        "sources": [group.to_json() for group in run.sources],
+    }
