@@ -115,7 +115,7 @@ class Work:
 
 
 def sentence(error: BaseException) -> str:
-    """What the user is told: our own errors in their words, any other as one general sentence with its place in the log.
+    """What the user is told: our own errors in their words, any other as one general sentence naming its log entry.
 
     Our own are the errors defined in cxrlab, and ValueErrors and ConnectionErrors that cxrlab's code raised itself.
     """
