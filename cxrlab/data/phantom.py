@@ -164,7 +164,7 @@ def refuse_occupied(out: Path) -> None:
 
 def store(work: Path, phantom: PhantomImage) -> dict[str, Any]:
     """Write one picture and its masks; returns its row of the manifest."""
-    name = f"{phantom.patient:05d}-{phantom.shot}-{phantom.label}.png"
+    name = f"{phantom.patient:05d}-{phantom.shot}.png"
     lungs = np.where(phantom.left_mask, 255, np.where(phantom.right_mask, 128, 0)).astype(np.uint8)
     row = {
         "path": f"images/{name}",
