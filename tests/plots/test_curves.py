@@ -63,6 +63,15 @@ def test_long_curves_are_thinned_and_keep_ends_and_area():
     assert np.trapezoid(line.y, line.x) == pytest.approx(curve.auc, abs=1e-3)
 
 
+def test_constant_scores_draw_the_diagonal():
+    line = roc_figure({"model": roc_curve(TRUTH, np.full(6, 0.5))}, title="Normal against the rest").data[1]
+    assert (list(line.x), list(line.y)) == ([0, 1], [0, 1])
+
+
+def test_title_is_shown(rocs):
+    assert roc_figure(rocs, title="Normal against the rest").layout.title.text == "Normal against the rest"
+
+
 def test_legend_has_a_row_per_entry(rocs, prs):
     assert (
         pr_figure(prs).layout.height
