@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from cxrlab import __version__
-from cxrlab.app.session import is_demo
+from cxrlab.app.demo import is_demo
 from cxrlab.config import repository
 
 INTENDED_USE = "Research and teaching only. Not for diagnosis."
