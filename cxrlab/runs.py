@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -30,6 +31,7 @@ class RunFacts:
 
     Args:
         checkpoint: its name. checkpoint_title: for people. checkpoint_sha256: of its weights.
+        scoring_sha256: of how the weights become scores (input, classes, activation, temperature).
         dataset: name of the labelled set. dataset_digest: hash of its paths, labels, patients and contents.
         part: ``all`` or ``test`` (of the benchmark split).
         images: evaluated. dropped: left out, by kind of reason.
@@ -39,6 +41,7 @@ class RunFacts:
     checkpoint: str
     checkpoint_title: str
     checkpoint_sha256: str
+    scoring_sha256: str
     dataset: str
     dataset_digest: str
     part: str
@@ -52,7 +55,7 @@ class RunFacts:
     @property
     def id(self) -> str:
         """Name of its folder: the same checkpoint on the same images is the same run."""
-        return run_id(self.checkpoint_sha256, self.dataset_digest)
+        return run_id(self.checkpoint_sha256, self.scoring_sha256, self.dataset_digest)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,9 +68,10 @@ class Run:
     sources: tuple[GroupReport, ...]
 
 
-def run_id(checkpoint_sha256: str, dataset_digest: str) -> str:
+def run_id(checkpoint_sha256: str, scoring_sha256: str, dataset_digest: str) -> str:
     """24 hexadecimal digits from what decides a run's numbers."""
-    return hashlib.sha256(f"{RUN_FORMAT}|{checkpoint_sha256}|{dataset_digest}".encode()).hexdigest()[:24]
+    facts = f"{RUN_FORMAT}|{checkpoint_sha256}|{scoring_sha256}|{dataset_digest}"
+    return hashlib.sha256(facts.encode()).hexdigest()[:24]
 
 
 def runs_folder() -> Path:
@@ -93,15 +97,25 @@ def save_run(run: Run, folder: Path | None = None) -> Path:
                 {"report": run.report.to_json(), "sources": [group.to_json() for group in run.sources]},
             )
             run.predictions.save(part / _PREDICTIONS)
-            shutil.rmtree(target, ignore_errors=True)
-            os.replace(part, target)
+            _put_in_place(part, target)
         finally:
             shutil.rmtree(part, ignore_errors=True)
     except OSError as error:
+        reason = error.strerror or type(error).__name__
         raise RunError(
-            f"The result can not be stored in {root} ({error.strerror}); free some space or set CXRLAB_HOME."
+            f"The result can not be stored in {root} ({reason}); free some space or set CXRLAB_HOME."
         ) from error
     return target
+
+
+def _put_in_place(part: Path, target: Path) -> None:
+    """Rename ``part`` to ``target``; when another process was faster, its result, which is the same, stays."""
+    shutil.rmtree(target, ignore_errors=True)
+    try:
+        os.replace(part, target)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
 
 
 def list_runs(folder: Path | None = None) -> list[RunFacts]:
@@ -119,6 +133,8 @@ def list_runs(folder: Path | None = None) -> list[RunFacts]:
 
 def load_run(id_: str, folder: Path | None = None) -> Run:
     """A stored run. Raises RunError when there is none of this id or it is damaged."""
+    if not id_.isalnum():
+        raise RunError("A stored result is named by letters and digits only; choose one from the list.")
     path = (folder or runs_folder()) / id_
     facts = _read_facts(path)
     try:

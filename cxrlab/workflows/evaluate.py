@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import time
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -11,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from cxrlab import __version__
-from cxrlab.cards import ModelCard
 from cxrlab.catalogue import CheckpointInfo, find_checkpoint, members_of
 from cxrlab.config import Preprocessing
+from cxrlab.data.images import Limits
 from cxrlab.labels import LabelSet
 from cxrlab.metrics.report import by_group, measure
 from cxrlab.predictions import Predictions
@@ -22,6 +23,7 @@ from cxrlab.runs import Run, RunError, RunFacts, load_run, run_id, save_run
 from cxrlab.workflows.labelled_set import LabelledSet, archive_set, manifest_set
 
 DRAWS = 2000  # of the patient bootstrap
+SHOWN_ERRORS = 5  # sentences about unreadable images; the rest is counted
 
 
 class EvaluationError(ValueError):
@@ -64,19 +66,26 @@ def evaluate_manifest(
     part: str = "all",
     device: str = "auto",
     store: bool = True,
+    reuse: bool = True,
     progress: Progress = silent,
     cancel: Cancel = never,
 ) -> Evaluation:
-    """Measure checkpoints on a manifest CSV or folder. ``part``: ``all``, or ``test`` of the benchmark split.
+    """Measure checkpoints on a manifest CSV or folder.
 
-    Results are stored under CXRLAB_HOME/runs and reopened, not computed again, when nothing has changed.
+    Args:
+        source: as for ``read_manifest``. checkpoints: names, or paths of checkpoint folders; all with the same classes.
+        part: ``all``, or ``test`` or ``development`` of the benchmark split.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        store: keep the results under CXRLAB_HOME/runs.
+        reuse: reopen what is stored there instead of computing it again, when nothing has changed that decides it.
 
     Raises:
         ManifestError, SplitError, CheckpointError, EvaluationError, CacheError, RunError: one sentence each.
         Cancelled: checkpoints that were finished before stay stored.
     """
-    dataset = manifest_set(source, common_labels(checkpoints), part=part)
-    return _evaluate(dataset, checkpoints, device, store, progress, cancel)
+    names = _once(checkpoints)
+    dataset = manifest_set(source, common_labels(names), part=part)
+    return _Session(dataset, device, store, reuse, progress, cancel).evaluation(names)
 
 
 def evaluate_archive(
@@ -84,21 +93,24 @@ def evaluate_archive(
     checkpoints: Sequence[str],
     *,
     name: str,
+    limits: Limits | None = None,
     device: str = "auto",
     store: bool = False,
+    reuse: bool = True,
     progress: Progress = silent,
     cancel: Cancel = never,
 ) -> Evaluation:
-    """Measure checkpoints on an uploaded ZIP with a labels.csv; images stay in memory, numbers are stored if asked.
+    """Measure checkpoints on an uploaded ZIP with a ``labels.csv``; images stay in memory, numbers are stored if asked.
 
-    Raises: as :func:`evaluate_manifest`, and XrayError when the archive is refused.
+    Arguments and errors as for :func:`evaluate_manifest`; also XrayError when the archive is refused.
     """
-    infos = [find_checkpoint(checkpoint) for checkpoint in checkpoints]
-    labels = common_labels(checkpoints)
-    needed = {member.card.preprocessing for info in infos for member in (members_of(info) or [info])}
-    preprocessings = [preprocessing for preprocessing in needed if preprocessing is not None]
-    dataset = archive_set(data, labels, preprocessings, name=name, progress=progress, cancel=cancel)
-    return _evaluate(dataset, checkpoints, device, store, progress, cancel)
+    names = _once(checkpoints)
+    labels = common_labels(names)
+    infos = [find_checkpoint(checkpoint) for checkpoint in names]
+    rules = [member.card.preprocessing for info in infos for member in (members_of(info) or [info])]
+    preprocessings = list(dict.fromkeys(rule for rule in rules if rule is not None))
+    dataset = archive_set(data, labels, preprocessings, name=name, limits=limits, progress=progress, cancel=cancel)
+    return _Session(dataset, device, store, reuse, progress, cancel).evaluation(names)
 
 
 def reopen(run_ids: Sequence[str]) -> Evaluation:
@@ -106,98 +118,126 @@ def reopen(run_ids: Sequence[str]) -> Evaluation:
     runs = tuple(load_run(id_) for id_ in run_ids)
     if not runs:
         raise RunError("Choose at least one stored result.")
-    if len({(run.facts.dataset_digest, run.facts.part) for run in runs}) > 1:
+    if len({(run.facts.dataset_digest, run.facts.part, run.report.labels) for run in runs}) > 1:
         raise RunError("Stored results shown together must come from the same images.")
     return Evaluation(runs[0].predictions.labels, runs, tuple(run.facts.checkpoint for run in runs))
 
 
-def _evaluate(
-    dataset: LabelledSet, checkpoints: Sequence[str], device: str, store: bool, progress: Progress, cancel: Cancel
-) -> Evaluation:
-    session = _Session(dataset, device, progress, cancel)
-    runs, reopened = [], []
-    for name in checkpoints:
-        info = find_checkpoint(name)
-        stored = _stored(info, dataset) if store else None
-        if stored:
-            reopened.append(name)
-        run = stored or session.run(info)
-        if store and not stored:
-            save_run(run)
-        runs.append(run)
-    return Evaluation(runs[0].predictions.labels, tuple(runs), tuple(reopened), tuple(session.notes))
+def scoring_sha256(info: CheckpointInfo) -> str:
+    """Hash of how a checkpoint's weights become scores: input, classes, activation and temperature, of members too."""
+    card = info.card
+    facts = [card.labels, card.activation, card.temperature, card.preprocessing and card.preprocessing.to_json()]
+    members = [scoring_sha256(member) for member in members_of(info)]
+    return hashlib.sha256(json.dumps([facts, members]).encode()).hexdigest()
 
 
-def _stored(info: CheckpointInfo, dataset: LabelledSet) -> Run | None:
-    try:
-        run = load_run(run_id(info.card.weights_sha256, dataset.digest))
-    except RunError:
-        return None
-    named = replace(run.facts, checkpoint=info.name, checkpoint_title=info.card.title)
-    return replace(run, facts=named, predictions=replace(run.predictions, checkpoint=info.name))
+def _once(checkpoints: Sequence[str]) -> tuple[str, ...]:
+    """The names without repetitions, in the order given."""
+    return tuple(dict.fromkeys(checkpoints))
 
 
 class _Session:
     """One evaluation under way: what was predicted once is used again by the ensembles."""
 
-    def __init__(self, dataset: LabelledSet, device: str, progress: Progress, cancel: Cancel) -> None:
-        self.dataset, self.device, self.progress, self.cancel = dataset, device, progress, cancel
+    def __init__(
+        self, dataset: LabelledSet, device: str, store: bool, reuse: bool, progress: Progress, cancel: Cancel
+    ) -> None:
+        self.dataset, self.device, self.store, self.reuse = dataset, device, store, reuse
+        self.progress, self.cancel = progress, cancel
         self.notes: list[str] = []
-        self._done: dict[str, tuple[Predictions, float, str]] = {}
+        self._done: dict[str, _Predicted] = {}
         self._squares: dict[Preprocessing, tuple[np.ndarray, dict[int, str]]] = {}
+        self._position, self._count, self._reported = 0, 1, 0
 
-    def run(self, info: CheckpointInfo) -> Run:
-        predictions, seconds, device = self._predictions(info)
-        self.progress(0, 1, f"{info.card.title}: intervals from {DRAWS} bootstrap draws")
+    def evaluation(self, checkpoints: Sequence[str]) -> Evaluation:
+        runs, reopened = [], []
+        self._count = len(checkpoints)
+        for self._position, name in enumerate(checkpoints):
+            info = find_checkpoint(name)
+            run = self._stored(info)
+            if run:
+                reopened.append(info.name)
+            else:
+                run = self._run(info)
+            if self.store and info.name not in reopened:
+                save_run(run)
+            runs.append(run)
+        return Evaluation(runs[0].predictions.labels, tuple(runs), tuple(reopened), tuple(self.notes))
+
+    def _stored(self, info: CheckpointInfo) -> Run | None:
+        """The run of this checkpoint on these images if it was stored, under the names that things have now."""
+        if not self.reuse:
+            return None
+        try:
+            run = load_run(run_id(info.card.weights_sha256, scoring_sha256(info), self.dataset.digest))
+        except RunError:
+            return None
+        facts = replace(
+            run.facts,
+            checkpoint=info.name,
+            checkpoint_title=info.card.title,
+            dataset=self.dataset.name,
+            part=self.dataset.part,
+        )
+        return replace(run, facts=facts, predictions=replace(run.predictions, checkpoint=info.name))
+
+    def _run(self, info: CheckpointInfo) -> Run:
+        predicted = self._predicted(info)
+        predictions = predicted.predictions
+        self._phase(0.9, 1.0)(0, 1, f"{info.card.title}: intervals from {DRAWS} bootstrap draws")
         check(self.cancel, "The evaluation")
         unreadable = len(self.dataset) - len(predictions)
         facts = RunFacts(
             checkpoint=info.name,
             checkpoint_title=info.card.title,
             checkpoint_sha256=info.card.weights_sha256,
+            scoring_sha256=scoring_sha256(info),
             dataset=self.dataset.name,
             dataset_digest=self.dataset.digest,
             part=self.dataset.part,
             images=len(predictions),
             dropped=dict(self.dataset.dropped) | ({"unreadable image": unreadable} if unreadable else {}),
-            device=device,
-            seconds=round(seconds, 3),
+            device=predicted.device,
+            seconds=round(predicted.seconds, 3),
             created=f"{datetime.now(UTC):%FT%TZ}",
             version=__version__,
         )
         report = measure(predictions, draws=DRAWS)
         sources = by_group(predictions, "source", draws=DRAWS) if "source" in predictions.groups else ()
+        check(self.cancel, "The evaluation")
         return Run(facts, predictions, report, sources)
 
-    def _predictions(self, info: CheckpointInfo) -> tuple[Predictions, float, str]:
-        """Predictions, seconds and device; members of an ensemble are predicted once for all."""
+    def _predicted(self, info: CheckpointInfo) -> _Predicted:
+        """What a checkpoint says of the images; members of an ensemble are predicted once for all."""
         from cxrlab.ensembles.voting import vote
 
-        if info.card.weights_sha256 not in self._done:
+        key = run_id(info.card.weights_sha256, scoring_sha256(info), self.dataset.digest)
+        if key not in self._done:
             if info.card.kind == "model":
-                result = self._predict(info)
+                self._done[key] = self._from_store(info) or self._predict(info)
             else:
-                parts = [self._predictions(member) for member in members_of(info)]
-                voted = vote([part[0] for part in parts], how=info.card.voting, weights=info.card.weights)
+                parts = [self._predicted(member) for member in members_of(info)]
+                voted = vote([part.predictions for part in parts], how=info.card.voting, weights=info.card.weights)
                 named = replace(voted, checkpoint=info.name, checkpoint_sha256=info.card.weights_sha256)
-                result = named, sum(part[1] for part in parts), parts[0][2]
-            self._done[info.card.weights_sha256] = result
-        return self._done[info.card.weights_sha256]
+                devices = " and ".join(dict.fromkeys(part.device for part in parts))
+                self._done[key] = _Predicted(named, sum(part.seconds for part in parts), devices)
+        return self._done[key]
 
-    def _predict(self, info: CheckpointInfo) -> tuple[Predictions, float, str]:
+    def _from_store(self, info: CheckpointInfo) -> _Predicted | None:
+        run = self._stored(info)
+        return _Predicted(run.predictions, run.facts.seconds, run.facts.device) if run else None
+
+    def _predict(self, info: CheckpointInfo) -> _Predicted:
         from cxrlab.inference import predict
         from cxrlab.workflows.pool import pool
 
         card, dataset = info.card, self.dataset
-        assert card.preprocessing is not None  # a model's card has one
-        if card.preprocessing not in self._squares:
-            self._squares[card.preprocessing] = dataset.squares(card.preprocessing, self.progress, self.cancel)
-        squares, errors = self._squares[card.preprocessing]
+        squares, errors = self._read(card.preprocessing or Preprocessing())  # a model's card has one
         readable = np.array([row for row in range(len(dataset)) if row not in errors], dtype=int)
-        started = time.perf_counter()
-        with pool.borrow(info.name) as loaded:
-            predicted = predict(loaded, squares, device=self.device, progress=self._titled(card), cancel=self.cancel)
-        self.notes.extend(note for note in predicted.notes if note not in self.notes)
+        with pool.borrow(str(info.folder)) as loaded:
+            progress = self._phase(0.3, 0.9, f"{card.title}: image")
+            predicted = predict(loaded, squares, device=self.device, progress=progress, cancel=self.cancel)
+        self._note(*predicted.notes)
         predictions = Predictions(
             ids=dataset.ids,
             labels=card.label_set,
@@ -210,7 +250,37 @@ class _Session:
             checkpoint_sha256=card.weights_sha256,
             groups=dataset.groups,
         )
-        return predictions.select(readable), time.perf_counter() - started, predicted.device
+        return _Predicted(predictions.select(readable), predicted.seconds, predicted.device)
 
-    def _titled(self, card: ModelCard) -> Progress:
-        return lambda done, total, text: self.progress(done, total, f"{card.title}: {done} of {total} images")
+    def _read(self, preprocessing: Preprocessing) -> tuple[np.ndarray, dict[int, str]]:
+        """The images at one input size, read once. Raises EvaluationError when none could be read."""
+        if preprocessing not in self._squares:
+            squares, errors = self.dataset.squares(preprocessing, self._phase(0.0, 0.3, "Reading image"), self.cancel)
+            sentences = list(errors.values())
+            if len(errors) == len(self.dataset):
+                raise EvaluationError(f"None of the {len(errors)} images could be read. The first: {sentences[0]}")
+            more = f" And {len(errors) - SHOWN_ERRORS} more images." if len(errors) > SHOWN_ERRORS else ""
+            if errors:
+                self._note(f"Left out, because they could not be read: {' '.join(sentences[:SHOWN_ERRORS])}{more}")
+            self._squares[preprocessing] = squares, errors
+        return self._squares[preprocessing]
+
+    def _note(self, *notes: str) -> None:
+        self.notes.extend(note for note in notes if note not in self.notes)
+
+    def _phase(self, low: float, high: float, what: str = "") -> Progress:
+        """Progress of one phase as a share of the whole evaluation, which never runs backwards."""
+
+        def report(done: int, total: int, text: str) -> None:
+            share = low + (high - low) * done / max(1, total)
+            self._reported = max(self._reported, round(1000 * (self._position + share)))
+            self.progress(self._reported, 1000 * self._count, f"{what} {done} of {total}" if what else text)
+
+        return report
+
+
+@dataclass(frozen=True, eq=False)
+class _Predicted:
+    predictions: Predictions
+    seconds: float
+    device: str

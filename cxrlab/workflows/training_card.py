@@ -166,7 +166,9 @@ def card_metrics(
     source: Path, folder: Path, *, part: str = "test", device: str = "cpu", progress: Progress = silent
 ) -> dict[str, Any]:
     """The ``metrics`` of a card: a saved checkpoint measured on a part of the benchmark split."""
-    run = evaluate_manifest(source, [str(folder)], part=part, device=device, store=False, progress=progress).runs[0]
+    run = evaluate_manifest(
+        source, [str(folder)], part=part, device=device, store=False, reuse=False, progress=progress
+    ).runs[0]
     return {
         "dataset": run.facts.dataset,
         "dataset_digest": run.facts.dataset_digest,
