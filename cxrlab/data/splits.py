@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,6 +124,8 @@ def hold_out(manifest: Manifest, *, fraction: float, seed: int) -> Split:
     """Parts ``train`` and ``validation``: about ``fraction`` of the images are held out, by patient, classes and
     sources in proportion.
 
+    A class with fewer images than 1 / fraction can be missing on the validation side.
+
     Raises:
         SplitError: fraction outside (0, 0.5], or too few patients.
     """
@@ -167,10 +170,14 @@ def _folds(manifest: Manifest, folds: int, seed: int) -> list[np.ndarray]:
     strata = [f"{row.label}|{row.source}" for row in manifest.rows]
     _, codes = np.unique(strata, return_inverse=True)
     masks = []
-    for _, held_out in StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(codes, codes, patients):
-        mask = np.zeros(len(manifest), dtype=bool)
-        mask[held_out] = True
-        masks.append(mask)
+    if np.bincount(codes).max() < folds:
+        raise SplitError(f"{folds} folds need a class with {folds} images in one source, got {np.bincount(codes).max()}.")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a class rarer than the folds: said in the docstrings
+        for _, held_out in StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(codes, codes, patients):
+            mask = np.zeros(len(manifest), dtype=bool)
+            mask[held_out] = True
+            masks.append(mask)
     return masks
 
 

@@ -1,0 +1,54 @@
+# `make app` opens the app, `make test` runs every test; each sets up the environment first when it is missing.
+PYTHON ?= python3
+PORT ?= 8501
+VENV := .venv
+BIN := $(VENV)/bin
+# pip reads package lists much more slowly than uv; uv itself is installed into the environment by pip.
+INSTALL := $(BIN)/python -m uv pip install --quiet --python $(BIN)/python
+
+.PHONY: app test test-long lint format bench clean help
+
+help:
+	@echo "make app        install, then open the app on http://127.0.0.1:$(PORT)"
+	@echo "make test       install, then run every test, browser tests included (under 15 minutes on 2 cores)"
+	@echo "make test-long  the tests that take minutes: training, benchmark figures (needs CXRLAB_DATA)"
+	@echo "make lint       ruff and mypy"
+	@echo "make bench      speed ratios against what one would use otherwise"
+
+$(VENV)/uv:
+	@$(PYTHON) -c 'import sys; sys.exit("cxrlab needs Python 3.11 or newer; set PYTHON=…" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@touch $@
+
+$(VENV)/app: $(VENV)/uv requirements.txt pyproject.toml
+	$(INSTALL) --editable .
+	@touch $@
+
+$(VENV)/dev: $(VENV)/app
+	$(INSTALL) --editable '.[dev]'
+	@touch $@
+
+app: $(VENV)/app
+	$(BIN)/python -m streamlit run streamlit_app.py --server.port $(PORT)
+
+test: $(VENV)/dev
+	$(BIN)/python -m pytest -m "not long"
+
+test-long: $(VENV)/dev
+	$(BIN)/python -m pytest -m long
+
+lint: $(VENV)/dev
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy
+
+format: $(VENV)/dev
+	$(BIN)/python -m ruff check --fix .
+	$(BIN)/python -m ruff format .
+
+bench: $(VENV)/dev
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

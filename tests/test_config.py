@@ -1,0 +1,50 @@
+"""Configurations: checked when made, JSON both ways."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cxrlab.config import Augmentation, ModelConfig, Preprocessing, TrainConfig, home
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        Preprocessing(size=160, resize="pad"),
+        Augmentation(flip=0),
+        TrainConfig(size_schedule=(96, 160), optimiser="sgd"),
+        ModelConfig("resnet18", 4),
+    ],
+)
+def test_json_both_ways(config: Preprocessing | Augmentation | TrainConfig | ModelConfig) -> None:
+    assert type(config).from_json(json.loads(json.dumps(config.to_json()))) == config
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda: Preprocessing(size=7), r"size must be in \[32, 1024\], got 7"),
+        (lambda: Preprocessing(resize="squash"), "resize must be one of stretch, crop, pad, got 'squash'"),
+        (lambda: Preprocessing(std=(0.0, 1.0, 1.0)), "std must be positive"),
+        (lambda: Augmentation(flip=2), r"flip must be in \[0, 1\], got 2"),
+        (lambda: TrainConfig(epochs=0), "epochs must be in"),
+        (lambda: TrainConfig(schedule="magic"), "schedule must be one of constant, step"),
+        (lambda: TrainConfig(precision="fp8"), "precision must be one of fp32, bf16"),
+        (lambda: TrainConfig.from_json({"epoch": 3}), "TrainConfig has no field epoch; it has "),
+        (lambda: ModelConfig.from_json({"name": "resnet18"}), "ModelConfig is incomplete"),
+    ],
+)
+def test_refusals(make: object, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        make()  # type: ignore[operator]
+
+
+def test_home_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("CXRLAB_HOME", str(tmp_path / "mine"))
+    assert home() == tmp_path / "mine"
+    assert not home().exists()
+    monkeypatch.delenv("CXRLAB_HOME")
+    assert home() == Path.home() / ".local" / "share" / "cxrlab"
