@@ -25,6 +25,7 @@ from cxrlab.progress import Cancel, Progress, check, never, silent
 __all__ = [
     "BUNDLED_COUNT",
     "BUNDLED_SEED",
+    "BUNDLED_SIZE",
     "RECIPE_VERSION",
     "SAMPLES",
     "SAMPLE_SEED",
@@ -39,7 +40,7 @@ __all__ = [
 ]
 
 RECIPE_VERSION = 1  # raised whenever the same numbers give other pixels, so that stored sets are made anew
-BUNDLED_COUNT, BUNDLED_SEED = 240, 0
+BUNDLED_COUNT, BUNDLED_SEED, BUNDLED_SIZE = 240, 0, 512
 TRAINING_SEED = 1  # the teaching checkpoints saw patients of this seed only
 SAMPLE_SEED = 2
 MOST_SHOTS = 4
@@ -202,7 +203,9 @@ def bundled_phantom_set(progress: Progress = silent, cancel: Cancel = never) -> 
         os.replace(folder, broken)
         shutil.rmtree(broken, ignore_errors=True)
     try:
-        return write_phantom_set(folder, count=BUNDLED_COUNT, seed=BUNDLED_SEED, progress=progress, cancel=cancel)
+        return write_phantom_set(
+            folder, count=BUNDLED_COUNT, seed=BUNDLED_SEED, size=BUNDLED_SIZE, progress=progress, cancel=cancel
+        )
     except OSError:
         if is_complete(folder, BUNDLED_COUNT):  # another process was faster
             return folder / "manifest.csv"

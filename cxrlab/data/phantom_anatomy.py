@@ -111,9 +111,9 @@ def draw_pose(rng: np.random.Generator, view: str) -> Pose:
         yaw=float(rng.normal(0, 0.022 if ap else 0.012)),
         breath=float(rng.uniform(0.05, 0.20) if ap else rng.uniform(0.0, 0.09)),
         heart_zoom=float(rng.uniform(1.10, 1.28) if ap else rng.uniform(0.94, 1.04)),
-        centre=float(rng.normal(1.38 if ap else 1.46, 0.07)),
+        centre=float(rng.normal(1.46 if ap else 1.55, 0.07)),
         width=float(rng.uniform(0.40, 0.54) if ap else rng.uniform(0.35, 0.48)),
-        noise=float(rng.uniform(0.012, 0.030) if ap else rng.uniform(0.006, 0.020)),
+        noise=float(rng.uniform(0.012, 0.026) if ap else rng.uniform(0.006, 0.018)),
         blur=float(rng.uniform(0.8, 1.7) if ap else rng.uniform(0.6, 1.2)),
         wires=wires,
     )

@@ -106,14 +106,14 @@ def interstitial(scene: Scene) -> Lesion:
     """A net of fine lines with small knots through both lungs, denser towards the bases, under a thin veil."""
     rng, thorax = scene.rng, scene.thorax
     height = 0.06 + 0.24 * scene.strength
-    base = rng.uniform(0.15, 0.75)
+    base = rng.uniform(0.1, 0.6)
     down = np.clip((thorax.y - scene.anatomy.apex) / 1.15, 0, 1)
     where = (1 - base + base * down) * np.clip(0.85 + 0.28 * smooth_noise(rng, scene.size, 5), 0.25, 1.25)
     less = np.where(thorax.x > 0, rng.uniform(0.65, 1.0), rng.uniform(0.65, 1.0)).astype(np.float32)
     weight = np.clip(where * less, 0, 1).astype(np.float32) * thorax.lungs * np.clip(thorax.depth / 0.02, 0, 1)
-    cells = rng.uniform(26, 44)
+    cells = rng.uniform(36, 62)
     net = np.exp(-((smooth_noise(rng, scene.size, cells) / 0.22) ** 2))
-    net = np.maximum(net, 0.8 * np.exp(-((smooth_noise(rng, scene.size, cells * 1.7) / 0.20) ** 2)))
+    net = np.maximum(net, 0.8 * np.exp(-((smooth_noise(rng, scene.size, cells * 1.6) / 0.20) ** 2)))
     knots = np.clip(smooth_noise(rng, scene.size, 58) - 1.5, 0, 1)
     added = height * weight * (net - 0.12 + 1.1 * knots + rng.uniform(0.1, 0.45))
     return Lesion(added.astype(np.float32), weight > MASK_LEVEL, 0.35 * weight)
@@ -122,15 +122,15 @@ def interstitial(scene: Scene) -> Lesion:
 def peripheral(scene: Scene) -> Lesion:
     """Patches of ground glass along the outer wall of both lungs, mostly in the middle and lower zones."""
     rng, thorax = scene.rng, scene.thorax
-    height = 0.09 + 0.36 * scene.strength
+    height = 0.10 + 0.42 * scene.strength
     total = np.zeros_like(thorax.x)
     ragged = 0.32 * smooth_noise(rng, scene.size, 11) + 0.20 * smooth_noise(rng, scene.size, 26)
     for side in (RIGHT, LEFT):
         share = rng.uniform(0.5, 1.0)
-        for _ in range(int(rng.integers(1, 4))):
+        for _ in range(int(rng.integers(2, 5))):
             level = rng.uniform(-0.32, scene.anatomy.dome - scene.pose.breath + 0.02)
             out = scene.anatomy.chest_width - rng.uniform(0.05, 0.17)
-            wide, tall = rng.uniform(0.07, 0.14), rng.uniform(0.09, 0.20)
+            wide, tall = rng.uniform(0.08, 0.17), rng.uniform(0.09, 0.21)
             u, v = (side * thorax.x - out) / wide, (thorax.y - level) / tall
             patch = share * step(1 - np.sqrt(u**2 + v**2) + ragged, 0.20)
             total = np.maximum(total, patch * scene.lung(side))

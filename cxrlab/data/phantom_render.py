@@ -210,7 +210,7 @@ def expose(attenuation: Field, pose: Pose, rng: np.random.Generator) -> NDArray[
     grey = 1 / (1 + np.exp(-(sharp - pose.centre) / pose.width))
     noise = rng.standard_normal((size, size), dtype=np.float32)
     noise = noise + 0.8 * ndimage.gaussian_filter(noise, 1.2 * scale, truncate=2) / 0.24
-    grey = 0.02 + 0.93 * grey + pose.noise * 0.75 * noise * (0.45 + 0.75 * grey)
+    grey = 0.02 + 0.93 * grey + pose.noise * 0.75 * noise * (0.6 + 0.45 * grey)
     return (np.clip(grey, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 

@@ -139,8 +139,8 @@ def girdle(anatomy: Anatomy, pose: Pose, size: int) -> Field:
             ]
         )
         outline = (corners - np.array([inwards, lift / 2])) * mirror
-        blade.area(outline, 0.09)
-        blade.line(outline[:5], 0.010, 0.20)
+        blade.area(outline, 0.12)
+        blade.line(outline[:5], 0.011, 0.27)
         blade.line(outline[4:7], 0.016, 0.22)
         ridge = np.array([[0.73, -0.52], [0.85, -0.60], [1.0, -0.67]]) - np.array([inwards, lift / 2])
         blade.line(ridge * mirror, 0.022, 0.20)
@@ -177,7 +177,7 @@ def spine(anatomy: Anatomy, pose: Pose, size: int) -> Field:
             pedicle = np.stack([0.013 * np.cos(angles), 0.2 * height * np.sin(angles)], axis=1)
             sheet.area(pedicle + shift + (side * 0.62 * half - 0.3 * pose.yaw, middle - 0.1 * height), 0.40)
         process = np.stack([0.010 * np.cos(angles), 0.26 * height * np.sin(angles)], axis=1)
-        sheet.area(process + shift + (-0.6 * pose.yaw, middle + 0.25 * height), 0.33)
+        sheet.area(process + shift + (-0.6 * pose.yaw, middle + 0.25 * height), 0.30)
     return sheet.field(1.9)
 
 
@@ -247,8 +247,8 @@ def hilum_shadow(thorax: Thorax, side: int, anatomy: Anatomy, pose: Pose) -> Fie
     """The root of a lung: a comma of vessels beside the heart, the left one higher."""
     u = side * (thorax.x - 0.5 * pose.yaw) - 0.15
     v = thorax.y + (0.07 if side == RIGHT else 0.11)
-    body = np.exp(-(((u - 0.12 * v) / 0.045) ** 2) - (v / 0.11) ** 2)
-    return (0.24 * body * (side * thorax.x > 0)).astype(np.float32)
+    body = np.exp(-(((u - 0.12 * v) / 0.055) ** 2) - (v / 0.11) ** 2)
+    return (0.34 * body * (side * thorax.x > 0)).astype(np.float32)
 
 
 def cables(rng: np.random.Generator, anatomy: Anatomy, pose: Pose, size: int) -> Field:

@@ -84,9 +84,16 @@ def lay_out(anatomy: Anatomy, pose: Pose, size: int) -> Thorax:
     border = np.where(x > 0, np.interp(y, line, left_border), -np.interp(y, line, right_border)).astype(np.float32)
     inner = np.maximum(border, apex_inner)
     inside = (np.abs(x) > inner) & (np.abs(x) < half) & (y < floor) & (y > anatomy.apex)
-    right, left = inside & (x < 0), inside & (x > 0)
+    right, left = largest_part(inside & (x < 0)), largest_part(inside & (x > 0))
+    inside = right | left
     depth = (ndimage.distance_transform_edt(inside) * (2 / size / pose.zoom)).astype(np.float32)
     return Thorax(x, y, right, left, depth, half, floor, inner)
+
+
+def largest_part(mask: Mask) -> Mask:
+    """The largest connected part: a turned heart may cut a speck off the lung's corner."""
+    parts, count = ndimage.label(mask)
+    return parts == np.bincount(parts.ravel())[1:].argmax() + 1 if count > 1 else mask
 
 
 def soft_tissue(anatomy: Anatomy, pose: Pose, thorax: Thorax) -> Field:
@@ -101,7 +108,7 @@ def soft_tissue(anatomy: Anatomy, pose: Pose, thorax: Thorax) -> Field:
     aeration = 1.06 - 0.12 * np.clip((thorax.y + 0.7) / 1.2, 0, 1)
     out = body * (1.80 + 0.25 * anatomy.habitus)
     out += (0.30 * rounded(heart_depth) + 0.28 * rounded(below)) * np.minimum(body * 1.2, 1)
-    out -= air * aeration * (0.98 + 0.08 * anatomy.habitus)
+    out -= air * aeration * (0.92 + 0.08 * anatomy.habitus)
     out += breasts(anatomy, thorax) - windpipe(anatomy, pose, thorax) - stomach_bubble(anatomy, thorax)
     return out.astype(np.float32)
 
@@ -110,8 +117,8 @@ def body_thickness(anatomy: Anatomy, pose: Pose, thorax: Thorax) -> Field:
     """Relative thickness (H, W) in [0, 1] of the body: neck, shoulders, trunk; arms are cut off by the film's edge."""
     across, y = np.abs(thorax.x), thorax.y
     slope = 0.30 if pose.view == "PA" else 0.22
-    neck = 0.25 + 0.06 * anatomy.habitus
-    shoulder = -1.35 + 0.43 * soft_step((across - neck) / 0.035) + slope * np.clip(across - neck, 0, None)
+    neck = 0.21 + 0.05 * anatomy.habitus
+    shoulder = -1.35 + 0.43 * soft_step((across - neck) / 0.045) + slope * np.clip(across - neck, 0, None)
     side = 0.90 + 0.13 * anatomy.habitus + 0.05 * y + 0.5 * soft_step(-(y + 0.34) / 0.05)
     if pose.view == "AP":
         side = side + 0.08
