@@ -1,0 +1,44 @@
+"""Repeated epochs: squares from the memory map against decoding every picture each time."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from benchmarks.measure import Row, interleaved
+from cxrlab.config import Preprocessing
+from cxrlab.data.cache import build_cache
+from cxrlab.data.manifest import file_sha256
+
+COUNT, SIDE = 24, 1024  # 1 Mpx a picture
+
+
+def rows() -> list[Row]:
+    """One row: an epoch over JPEGs of 1 Mpx to 224 px."""
+    preprocessing = Preprocessing(size=224)
+    with tempfile.TemporaryDirectory() as folder:
+        files = _pictures(Path(folder))
+        cache = build_cache(files, [file_sha256(file) for file in files], preprocessing, folder=Path(folder))
+
+        def decode_each_time() -> np.ndarray:
+            side = preprocessing.size
+            pictures = (Image.open(file).convert("RGB").resize((side, side)) for file in files)
+            return np.stack([np.asarray(picture) for picture in pictures])
+
+        def from_the_cache() -> np.ndarray:
+            return np.array(cache.squares)
+
+        ratios = interleaved(decode_each_time, from_the_cache)
+    return [Row("image cache", "PIL decode each epoch / memory map, 1 Mpx JPEG to 224 px", ratios, 28.0)]
+
+
+def _pictures(folder: Path) -> list[Path]:
+    rng = np.random.default_rng(0)
+    files = [folder / f"{number}.jpg" for number in range(COUNT)]
+    for file in files:
+        coarse = Image.fromarray(rng.integers(0, 256, (64, 64), dtype=np.uint8))
+        coarse.resize((SIDE, SIDE), Image.Resampling.BICUBIC).save(file, quality=90)
+    return files
