@@ -33,7 +33,7 @@ class RunFacts:
         checkpoint: its name. checkpoint_title: for people. checkpoint_sha256: of its weights.
         scoring_sha256: of how the weights become scores (input, classes, activation, temperature).
         dataset: name of the labelled set. dataset_digest: hash of its paths, labels, patients and contents.
-        part: ``all`` or ``test`` (of the benchmark split).
+        part: ``all`` or ``test`` (of the benchmark split). labels: class ids in order.
         images: evaluated. dropped: left out, by kind of reason.
         device: where it ran. seconds: for the predictions. created: ISO 8601, UTC. version: of cxrlab.
     """
@@ -45,6 +45,7 @@ class RunFacts:
     dataset: str
     dataset_digest: str
     part: str
+    labels: tuple[str, ...]
     images: int
     dropped: Mapping[str, int]
     device: str
@@ -160,7 +161,7 @@ def _read_facts(path: Path) -> RunFacts:
         data = json.loads((path / _FACTS).read_text(encoding="utf-8"))
         if data.pop("format") != RUN_FORMAT:
             raise ValueError("another format")
-        return RunFacts(**data)
+        return RunFacts(**data | {"labels": tuple(data["labels"])})
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunError(f"There is no readable stored result {path.name}; evaluate again.") from error
 

@@ -40,6 +40,7 @@ def run() -> Run:
         dataset="set",
         dataset_digest="d" * 64,
         part="all",
+        labels=CXR4.ids,
         images=count,
         dropped={"missing file": 2},
         device="cpu",

@@ -22,6 +22,7 @@ class CheckpointFacts:
         images, patients: that the figures rest on; 0 without figures.
         parameters, size_bytes: with those of an ensemble's members.
         seconds_per_image: on one CPU thread, an ensemble's the sum over its members; 0 where unknown.
+        licence: of the weights; empty where the card does not say.
     """
 
     name: str
@@ -39,6 +40,7 @@ class CheckpointFacts:
     parameters: int
     size_bytes: int
     seconds_per_image: float
+    licence: str = ""
 
     @property
     def short_sha256(self) -> str:
@@ -79,4 +81,5 @@ def _facts(info: CheckpointInfo) -> CheckpointFacts:
         parameters=card.parameters,
         size_bytes=card.size_bytes,
         seconds_per_image=card.seconds_per_image or (sum(times) if all(times) else 0.0),
+        licence=card.licence,
     )

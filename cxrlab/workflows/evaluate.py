@@ -195,6 +195,7 @@ class _Session:
             dataset=self.dataset.name,
             dataset_digest=self.dataset.digest,
             part=self.dataset.part,
+            labels=info.card.labels,
             images=len(predictions),
             dropped=dict(self.dataset.dropped) | ({"unreadable image": unreadable} if unreadable else {}),
             device=predicted.device,
