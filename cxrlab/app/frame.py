@@ -67,6 +67,13 @@ def open_page(title: str, *, heading: str = "", lead: str = "") -> None:
     st.caption(f":material/info: {INTENDED_USE}")
 
 
+def link(title: str, label: str) -> None:
+    """A link to another page; nothing where that page does not exist."""
+    entry = page(title)
+    if entry in menu():
+        st.page_link(entry.file, label=label, icon=entry.icon)
+
+
 def _draw_menu() -> None:
     with st.sidebar:
         st.markdown("### cxrlab")

@@ -23,6 +23,7 @@ from cxrlab.progress import Cancel, Cancelled, Progress
 log = logging.getLogger("cxrlab.app")
 
 POLL_SECONDS = 0.7
+QUICK_SECONDS = 0.2  # work that is done within this is never shown as running
 GRACE_SECONDS = 90.0  # a browser that is gone this long will not come back to its work
 _LOOK_SECONDS = 5.0  # how often a worker asks whether its browser is still there
 
@@ -153,7 +154,9 @@ def _start(key: str, function: Function, name: str, *, stream: bool) -> Work:
     context = get_script_run_ctx()
     work = Work(name, context.session_id if context else "")
     st.session_state[_slot(key)] = work
-    threading.Thread(target=work.run, args=(function,), kwargs={"stream": stream}, daemon=True, name=key).start()
+    worker = threading.Thread(target=work.run, args=(function,), kwargs={"stream": stream}, daemon=True, name=key)
+    worker.start()
+    worker.join(QUICK_SECONDS)  # what is remembered comes at once, without a bar that flashes up
     return work
 
 
@@ -169,11 +172,14 @@ def forget(key: str) -> None:
         work.cancel()
 
 
-def watch(key: str) -> Work | None:
+def watch(key: str, *, note: Callable[[], str] = str) -> Work | None:
     """Show progress and a Cancel button while the work runs, and run the page again when there is news.
 
     News are: a stream yielded something, or the work ended. Failure and cancellation are shown as one sentence. Call it
     where the bar is to appear, once per run of the page; polling ends with the work.
+
+    Args:
+        note: asked at every poll for a sentence to show below the bar; empty for none.
 
     Returns:
         The work, for its state and results; None when nothing was started.
@@ -182,7 +188,7 @@ def watch(key: str) -> Work | None:
     if work is None:
         return None
     if work.alive:
-        st.fragment(_polled, run_every=POLL_SECONDS)(key, len(work.items))
+        st.fragment(_polled, run_every=POLL_SECONDS)(key, len(work.items), note)
     elif work.state == "failed":
         st.error(work.error, icon=":material/error:")
     elif work.state == "cancelled":
@@ -190,7 +196,7 @@ def watch(key: str) -> Work | None:
     return work
 
 
-def _polled(key: str, shown: int) -> None:
+def _polled(key: str, shown: int, note: Callable[[], str]) -> None:
     work = current(key)
     if work is None or not work.alive or len(work.items) > shown:
         st.rerun()
@@ -199,6 +205,8 @@ def _polled(key: str, shown: int) -> None:
         st.button(
             "Cancel", key=f"{key}-cancel", on_click=work.cancel, disabled=work.cancelling, icon=":material/close:"
         )
+    if sentence_below := note():
+        st.caption(sentence_below)
 
 
 def _slot(key: str) -> str:

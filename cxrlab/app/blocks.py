@@ -1,0 +1,271 @@
+"""What results look like: the X-ray's tile, a model's card, the agreement, the tally, the table."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from html import escape
+from io import BytesIO, StringIO
+from typing import Any
+
+import numpy as np
+import streamlit as st
+from PIL import Image
+
+from cxrlab.app.inputs import HeatmapChoice
+from cxrlab.app.verdicts import Score, Verdict
+from cxrlab.app.words import domain_words, duration, plain
+from cxrlab.labels import LabelSet
+from cxrlab.plots.images import colour_table, heatmap_alt_text, overlay_heatmap
+from cxrlab.results import Heatmap
+from cxrlab.workflows.compare import MemberResult, ModelResult
+from cxrlab.workflows.compare_files import CAM_METHODS
+from cxrlab.workflows.memory import Picture
+from cxrlab.workflows.samples import Sample
+
+STYLE = """<style>
+[class*="st-key-tiles"] { display: grid; grid-template-columns: repeat(auto-fill, minmax(236px, 1fr)); gap: 1rem; }
+[class*="st-key-tiles"] > div { width: auto !important; min-width: 0; }
+.cx-scores { width: 100%; border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums; }
+.cx-scores th, .cx-scores td { border: 0; padding: 0 0 .5rem 0; font-weight: 400; text-align: left; }
+.cx-scores .cx-line { display: flex; justify-content: space-between; gap: .5rem; line-height: 1.4; }
+.cx-scores .cx-top { font-weight: 600; }
+.cx-track { height: 6px; border-radius: 3px; background: color-mix(in srgb, currentColor 14%, transparent); }
+.cx-fill { height: 6px; border-radius: 3px; min-width: 2px; }
+.cx-decision { display: flex; align-items: baseline; gap: .45rem; font-size: 1.05rem; font-weight: 600; }
+.cx-decision small { margin-left: auto; font-weight: 400; font-size: .95rem; font-variant-numeric: tabular-nums; }
+.cx-dot { flex: none; width: .7rem; height: .7rem; border-radius: 50%; align-self: center; }
+.cx-scale { height: 10px; border-radius: 3px; max-width: 220px; }
+.cx-scale-ends { display: flex; justify-content: space-between; max-width: 220px; font-size: .8rem; opacity: .8; }
+</style>"""
+
+_VERDICTS = {
+    "right": ("Right", ":material/check:", "green"),
+    "wrong": ("Wrong", ":material/close:", "red"),
+    "other domain": ("Trained on other images", ":material/warning:", "orange"),
+    "other classes": ("Does not know this class", ":material/warning:", "orange"),
+}
+
+
+def use_style() -> None:
+    """The style sheet of tiles and bars; once a page."""
+    st.html(STYLE)
+
+
+def png(pixels: np.ndarray) -> bytes:
+    """(H, W) or (H, W, 3) uint8 as a PNG, so that no value is changed on its way to the screen."""
+    file = BytesIO()
+    Image.fromarray(pixels).save(file, format="PNG", compress_level=3)
+    return file.getvalue()
+
+
+@st.cache_data(scope="session", max_entries=200, show_spinner=False)
+def _overlay(key: tuple[str, ...], opacity: float, colour_map: str, _pixels: np.ndarray, _heatmap: Heatmap) -> bytes:
+    """The PNG of a picture with its heatmap; ``key`` names both by hashes, the arrays are not hashed."""
+    return png(overlay_heatmap(_pixels, _heatmap, opacity=opacity, colour_map=colour_map))
+
+
+def overlay_image(
+    picture: Picture, heatmap: Heatmap | None, owner: str, title: str, labels: LabelSet, choice: HeatmapChoice
+) -> None:
+    """A picture with a model's heatmap. ``owner`` is the hash of the model's weights."""
+    parts = (heatmap.method, heatmap.class_id) if heatmap else ("", "")
+    image = _overlay((picture.sha256, owner, *parts), choice.opacity, choice.colour_map, picture.pixels, heatmap)
+    if heatmap is None:
+        st.image(image, width="stretch", output_format="PNG", alt=f"{picture.name}, without a heatmap.")
+        return
+    class_name = labels.names[labels.index(heatmap.class_id)]
+    alt = heatmap_alt_text(heatmap, model=title, class_name=class_name)
+    st.image(image, width="stretch", output_format="PNG", alt=alt)
+
+
+def scores_html(scores: Sequence[float] | np.ndarray, labels: LabelSet, predicted: str) -> str:
+    """Bars of all classes as a table: read as one by a screen reader, in the classes' order, the decision in bold."""
+    rows = [
+        f'<tr><th scope="row"><div class="cx-line{" cx-top" if label.id == predicted else ""}">'
+        f"<span>{escape(label.name)}</span><span>{score:.3f}</span></div>"
+        f'<div class="cx-track"><div class="cx-fill" style="width:{100 * score:.1f}%;background:{label.colour}">'
+        "</div></div></th></tr>"
+        for label, score in zip(labels, scores, strict=True)
+    ]
+    return f'<table class="cx-scores" aria-label="Score of every class">{"".join(rows)}</table>'
+
+
+def decision_html(result: ModelResult) -> str:
+    """The class decided for, with its colour and score."""
+    label = result.labels.labels[result.labels.index(result.predicted)]
+    score = float(result.scores[result.labels.index(result.predicted)])
+    return (
+        f'<div class="cx-decision"><span class="cx-dot" style="background:{label.colour}"></span>'
+        f"<span>{escape(label.name)}</span><small>{score:.3f}</small></div>"
+    )
+
+
+def picture_tile(picture: Picture, sample: Sample | None, *, reveal: bool) -> None:
+    """The X-ray itself, what is known of the file, and its true class where that is to be shown."""
+    with st.container(border=True):
+        st.markdown(f"**{plain(sample.title if sample else picture.name)}**")
+        if sample and sample.label:
+            name = LabelSet.from_ids([sample.label, "-"]).names[0] if reveal else "hidden"
+            st.badge(f"True class: {name}", icon=":material/label:", color="gray")
+        st.image(png(picture.pixels), width="stretch", output_format="PNG", alt=f"X-ray {picture.name}")
+        view = f" · {picture.view}" if picture.view != "unknown" else ""
+        st.caption(f"{picture.width} × {picture.height} · {picture.bit_depth} bit {picture.format}{view}")
+        if sample:
+            st.caption(plain(f"{sample.credit} · {sample.licence}"))
+        for note in picture.notes:
+            st.caption(plain(note))
+
+
+def waiting_tile(title: str) -> None:
+    """Where a result will appear."""
+    with st.container(border=True):
+        st.markdown(f"**{plain(title)}**")
+        st.skeleton(height=280)
+
+
+def result_card(picture: Picture, result: ModelResult, said: Verdict, choice: HeatmapChoice) -> None:
+    """One model on one picture."""
+    with st.container(border=True):
+        st.markdown(f"**{plain(result.title)}**")
+        st.caption(f"{result.checkpoint_sha256[:8]} · trained on {domain_words(result.domain)}")
+        st.html(decision_html(result))
+        if said in _VERDICTS:
+            words, icon, colour = _VERDICTS[said]
+            st.badge(words, icon=icon, color=colour)  # type: ignore[arg-type]
+        overlay_image(picture, result, result.labels, choice)
+        st.html(scores_html(result.scores, result.labels, result.predicted))
+        st.caption(_how(result))
+        for note in result.notes:
+            st.caption(plain(note))
+        if result.members:
+            with st.expander(f"{len(result.members)} members and their sum"):
+                _members(picture, result, choice)
+
+
+def _how(result: ModelResult) -> str:
+    made = f"{duration(result.seconds)} on {result.device}"
+    if result.heatmap is None:
+        return made
+    name = result.labels.names[result.labels.index(result.heatmap.class_id)]
+    place = "" if result.heatmap.has_evidence else " (no place speaks for it)"
+    return plain(f"{made} · {CAM_METHODS[result.heatmap.method].title} for {name}{place}")
+
+
+def _members(picture: Picture, result: ModelResult, choice: HeatmapChoice) -> None:
+    """Each member's map, and the sum that gives the ensemble's score of the class shown."""
+    class_id = result.heatmap.class_id if result.heatmap else result.predicted
+    column = result.labels.index(class_id)
+    if any(member.heatmap for member in result.members):
+        with st.container(key=f"tiles-{picture.sha256[:12]}-{result.checkpoint}"):
+            for member in result.members:
+                with st.container(gap="small"):
+                    st.caption(plain(member.title))
+                    overlay_image(picture, member, result.labels, choice)
+    st.markdown(members_markdown(result.members, column, result.labels.names[column], float(result.scores[column])))
+
+
+def members_markdown(members: Sequence[MemberResult], column: int, class_name: str, total: float) -> str:
+    """The sum as a table: weight x score of every member, and the ensemble's score."""
+    rows = [
+        f"| {plain(member.title)} | {member.weight:.3f} | {member.scores[column]:.3f} "
+        f"| {member.weight * member.scores[column]:.3f} |"
+        for member in members
+    ]
+    head = f"| {plain(class_name)} | weight | score | product |\n|---|--:|--:|--:|"
+    return "\n".join([head, *rows, f"| **Ensemble** | | | **{total:.3f}** |"])
+
+
+def colour_scale(choice: HeatmapChoice) -> None:
+    """What the heatmaps' colours mean."""
+    table = colour_table(choice.colour_map)
+    stops = ", ".join(f"rgb({r}, {g}, {b})" for r, g, b in table[:: len(table) // 8])
+    st.html(
+        f'<div class="cx-scale" style="background:linear-gradient(to right, {stops})"></div>'
+        '<div class="cx-scale-ends"><span>little evidence</span><span>the map\'s strongest place</span></div>'
+    )
+
+
+def agreement_line(sentence: str) -> None:
+    """How the models agree on one X-ray; nothing for an empty sentence."""
+    if sentence:
+        st.markdown(f":material/groups: {plain(sentence)}")
+
+
+def tally_line(found: Iterable[Score]) -> None:
+    """How often each checkpoint was right in this session."""
+    if text := " · ".join(str(score) for score in found):
+        st.markdown(f":material/scoreboard: **Right in this session:** {plain(text)}")
+
+
+def result_rows(
+    answers: Iterable[tuple[Picture, ModelResult, Verdict, str]], labels: Sequence[str]
+) -> list[dict[str, Any]]:
+    """The table behind the cards: one row per X-ray and checkpoint, a column per class.
+
+    Args:
+        answers: picture, result, verdict, and the true class where it is shown.
+        labels: ids of all classes that occur, in order; a class that a model does not know stays empty.
+    """
+    rows = []
+    for picture, result, said, truth in answers:
+        known = dict(zip(result.labels.ids, (float(score) for score in result.scores), strict=True))
+        rows.append(
+            {
+                "image": picture.name,
+                "image_sha256": picture.sha256,
+                "checkpoint": result.checkpoint,
+                "checkpoint_sha256": result.checkpoint_sha256,
+                "trained_on": result.domain,
+                "decision": result.predicted,
+                **{label: known.get(label) for label in labels},
+                "true_class": truth,
+                "verdict": said if said != "unknown" else "",
+                "seconds": round(result.seconds, 4),
+                "device": result.device,
+            }
+        )
+    return rows
+
+
+def as_csv(rows: Sequence[dict[str, Any]]) -> str:
+    """Rows as CSV. A text that a spreadsheet would run as a formula gets an apostrophe in front."""
+    file = StringIO()
+    if rows:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({name: _harmless(value) for name, value in row.items()} for row in rows)
+    return file.getvalue()
+
+
+def _harmless(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t") else value
+
+
+def results_table(rows: Sequence[dict[str, Any]], labels: LabelSet) -> None:
+    """The table, and the same as a CSV file."""
+    names = dict(zip(labels.ids, labels.names, strict=True))
+    shown = [
+        {
+            "Image": row["image"],
+            "Checkpoint": row["checkpoint"],
+            "Hash": row["checkpoint_sha256"][:8],
+            "Decision": names[row["decision"]],
+            **{names[id_]: row[id_] for id_ in labels.ids},
+            "True class": names.get(row["true_class"], row["true_class"]),
+            "Verdict": row["verdict"],
+            "Time": duration(row["seconds"]),
+            "Device": row["device"],
+        }
+        for row in rows
+    ]
+    formats = {name: st.column_config.NumberColumn(format="%.3f") for name in labels.names}
+    st.dataframe(shown, hide_index=True, column_config=formats, alt="Every result as numbers")
+    st.download_button(
+        "Download as CSV",
+        data=lambda: as_csv(rows),
+        file_name="comparison.csv",
+        mime="text/csv",
+        on_click="ignore",
+        icon=":material/download:",
+    )

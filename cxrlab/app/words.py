@@ -1,0 +1,53 @@
+"""Numbers and names as the app writes them."""
+
+from __future__ import annotations
+
+import re
+
+from cxrlab.results import Estimate
+from cxrlab.workflows.checkpoint_facts import CheckpointFacts
+
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#+\-.!|$~:@&])")
+
+DOMAIN_WORDS = {"real": "real X-rays", "phantom": "phantoms"}
+
+
+def plain(text: str) -> str:
+    """Text that Markdown shows letter by letter: file names and titles come from outside.
+
+    >>> plain("*scan*_1.png")
+    '\\\\*scan\\\\*\\\\_1\\\\.png'
+    """
+    return _MARKDOWN.sub(r"\\\1", text.replace("\n", " "))
+
+
+def domain_words(domain: str) -> str:
+    """A training domain in words, e.g. ``real X-rays``."""
+    return DOMAIN_WORDS.get(domain, f"{domain} images")
+
+
+def interval(estimate: Estimate | None) -> str:
+    """``0.812 [0.780, 0.841]``; a dash where nothing was measured."""
+    return "–" if estimate is None else str(estimate)
+
+
+def size(size_bytes: float) -> str:
+    """Bytes in MB with at most three digits, e.g. ``4.62 MB``; a dash for 0."""
+    return f"{size_bytes / 1e6:.3g} MB" if size_bytes else "–"
+
+
+def duration(seconds: float) -> str:
+    """``84 ms`` or ``2.3 s``; a dash for 0."""
+    if not seconds:
+        return "–"
+    return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds * 1000:.0f} ms"
+
+
+def facts_line(facts: CheckpointFacts) -> str:
+    """What a picker says below a checkpoint's name, one line of plain text."""
+    figures = (
+        f"macro-F1 {interval(facts.macro_f1)}, n = {facts.images:,}" if facts.macro_f1 else "not measured on a test set"
+    )
+    trained = facts.domain_text or domain_words(facts.domain)
+    speed = f"{duration(facts.seconds_per_image)} an image" if facts.seconds_per_image else "speed unknown"
+    return f"{figures} · {trained} · {size(facts.size_bytes)} · {speed} · {facts.short_sha256}"
