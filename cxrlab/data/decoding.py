@@ -135,7 +135,9 @@ def _decoded(data: bytes, kind: str, name: str, limits: Limits) -> Decoded:
         return read_raster(data, kind, name, limits)
     except XrayError:
         raise
-    except (MemoryError, DecompressionBombError):
+    except DecompressionBombError:  # Pillow's own limit, which it checks earlier for some formats
+        raise limits.too_many_pixels("far too many", name) from None
+    except MemoryError:
         raise TooManyPixels(name, "needs more memory than there is to be shown; make it smaller first.") from None
     except Exception:  # on hostile bytes the decoders raise nearly every type that there is
         says = f"is cut off or damaged: its {kind} data could not be read to the end; export or upload it again."

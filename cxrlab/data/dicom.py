@@ -17,8 +17,10 @@ from cxrlab.data.xray import (
     FileTooLarge,
     Limits,
     MultiFrame,
+    TruncatedFile,
     UnsupportedDicom,
     View,
+    XrayError,
     megabytes,
 )
 
@@ -97,8 +99,7 @@ def read_dicom(data: bytes, name: str, limits: Limits) -> Decoded:
     """
     dataset = dcmread(BytesIO(_inflated(data, name, limits)), specific_tags=list(_TAGS))
     if "PixelData" not in dataset:
-        kind = "its pixels are floating-point numbers" if _has_float_pixels(dataset) else "it holds no picture"
-        raise UnsupportedDicom(name, f"is a DICOM file that can not be shown: {kind}; export a single radiograph.")
+        raise _without_pixels(dataset, name)
     layout = read_layout(dataset, name)
     limits.check_pixels(layout.columns, layout.rows, name)
     if whole(dataset, "NumberOfFrames", 1) > 1:
@@ -125,8 +126,12 @@ def _inflated(data: bytes, name: str, limits: Limits) -> bytes:
     return data[:start].replace(deflated, plain.ljust(len(deflated), b"\0")) + body
 
 
-def _has_float_pixels(dataset: Dataset) -> bool:
-    return "FloatPixelData" in dataset or "DoubleFloatPixelData" in dataset
+def _without_pixels(dataset: Dataset, name: str) -> XrayError:
+    if "FloatPixelData" in dataset or "DoubleFloatPixelData" in dataset:
+        return UnsupportedDicom(name, "has floating-point pixels, which are not read; export it with whole numbers.")
+    if "Rows" in dataset or len(dataset) == 0:
+        return TruncatedFile(name, "is cut off or damaged: its DICOM data ends before the picture; export it again.")
+    return UnsupportedDicom(name, "is a DICOM file without a picture; choose a radiograph.")
 
 
 def _view(dataset: Dataset) -> View:

@@ -39,7 +39,8 @@ def decode_frame(dataset: Dataset, layout: Layout, name: str) -> np.ndarray:
         found = codestream_size(get_frame(dataset.PixelData, 0, number_of_frames=1))
         if found != (layout.rows, layout.columns, layout.samples):
             raise TruncatedFile(name, "is damaged: its header and its compressed picture disagree; export it again.")
-    array, _ = decoder.as_array(dataset, index=0)
+    # Unused bits are left for the display: pydicom clears the upper ones even where the value sits there.
+    array, _ = decoder.as_array(dataset, index=0, correct_unused_bits=False)  # type: ignore[arg-type]
     return array
 
 

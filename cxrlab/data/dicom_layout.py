@@ -50,7 +50,7 @@ def read_layout(dataset: Dataset, name: str) -> Layout:
     if samples not in wanted:
         raise UnsupportedDicom(name, "has a kind of colour that is not read; export it in grey (MONOCHROME2).")
     if allocated not in (1, 8, 16):
-        raise UnsupportedDicom(name, f"has {allocated} bits a pixel; 1, 8 and 16 can be read, export it so.")
+        raise UnsupportedDicom(name, f"has {allocated} bits a pixel, which are not read; export it with 8 or 16.")
     if not 1 <= stored <= allocated:
         raise TruncatedFile(name, f"says that {stored} of {allocated} bits are used; it is damaged, export it again.")
     return Layout(

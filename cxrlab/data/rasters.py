@@ -6,7 +6,7 @@ import struct
 from io import BytesIO
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
 from PIL.ImageFile import ImageFile
@@ -15,6 +15,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
+from cxrlab.data.libtiff import caught_complaints
 from cxrlab.data.windowing import percentile_range, ramp, shown_by_percentiles, to_bytes
 from cxrlab.data.xray import Decoded, Limits, MultiFrame, UnsupportedImage
 
@@ -28,7 +29,16 @@ _READERS: dict[str, type[ImageFile]] = {
     "GIF": GifImageFile,
 }
 
-_ORIENTATION = 0x0112  # EXIF tag
+_ORIENTATION = 0x0112  # EXIF tag; its values from 2 on:
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 _BITS_PER_SAMPLE, _PHOTOMETRIC = 258, 262  # TIFF tags
 _PNG_DEPTH_AT = 24  # byte of the IHDR chunk
 
@@ -51,6 +61,14 @@ def read_raster(data: bytes, kind: str, name: str, limits: Limits) -> Decoded:
         XrayError: too many pixels, several pictures, or a flavour that is not read.
         Exception: whatever Pillow raises on damaged bytes; the caller gives it its sentence.
     """
+    with caught_complaints() as complaints:
+        decoded = _read(data, kind, name, limits)
+    if complaints:
+        raise ValueError(complaints[0])
+    return decoded
+
+
+def _read(data: bytes, kind: str, name: str, limits: Limits) -> Decoded:
     image = _opened(data, kind, name)
     limits.check_pixels(*image.size, name)
     if getattr(image, "is_animated", False):
@@ -63,6 +81,8 @@ def read_raster(data: bytes, kind: str, name: str, limits: Limits) -> Decoded:
 
 
 def _opened(data: bytes, kind: str, name: str) -> ImageFile:
+    if kind == "PNG":
+        PngImageFile(BytesIO(data)).verify()  # check sums; reading alone passes over them and shows what is left
     try:
         return _READERS[kind](BytesIO(data))
     except SyntaxError as error:
@@ -79,7 +99,7 @@ def _upright(image: ImageFile, kind: str) -> Image.Image:
         orientation = image.getexif().get(_ORIENTATION, 1)
     except (SyntaxError, ValueError, TypeError, KeyError, OSError, struct.error):
         return image  # broken EXIF is no reason to refuse a sound picture
-    return ImageOps.exif_transpose(image) if orientation in range(2, 9) else image
+    return image.transpose(_TURNS[orientation]) if orientation in _TURNS else image
 
 
 def _bit_depth(data: bytes, kind: str, image: ImageFile) -> int:

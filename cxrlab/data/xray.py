@@ -144,13 +144,20 @@ class Limits:
         if width < 1 or height < 1:
             raise TruncatedFile(name, f"says that it has {width} x {height} pixels; it is damaged, export it again.")
         if width * height > self.max_pixels:
-            limit = f"{self.max_pixels / 1e6:.3g} million pixels"
-            raise TooManyPixels(name, f"has {width} x {height} pixels; the limit is {limit}, make it smaller first.")
+            raise self.too_many_pixels(f"{width} x {height}", name)
+
+    def too_many_pixels(self, how_many: str, name: str) -> TooManyPixels:
+        """The error for a picture of ``how_many`` pixels."""
+        limit = f"{self.max_pixels / 1e6:.3g} million pixels"
+        return TooManyPixels(name, f"has {how_many} pixels; the limit is {limit}, make it smaller first.")
 
 
 def megabytes(size: int) -> str:
-    """``50 MB``: at most three digits, at least 1 kB."""
-    return f"{size / 1e6:.3g} MB" if size >= 1_000_000 else f"{max(size / 1e3, 1):.3g} kB"
+    """A size in words, rounded to three digits: ``50 MB``; at least ``1 kB``."""
+    for factor, unit in ((1e9, "GB"), (1e6, "MB")):
+        if size >= factor:
+            return f"{size / factor:.3g} {unit}"
+    return f"{max(size / 1e3, 1):.3g} kB"
 
 
 @dataclass(frozen=True)
