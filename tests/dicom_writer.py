@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import warnings
 from io import BytesIO
 
 import numpy as np
@@ -88,13 +89,15 @@ def make_dicom(
     if syntax in (RLELossless, JPEG2000Lossless) and frames is None:
         dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
         dataset.compress(syntax, generate_instance_uid=False)
-    for keyword, value in tags.items():
-        if value is None:
-            del dataset[keyword]
-        else:
-            setattr(dataset, keyword, value)
     stream = BytesIO()
-    dataset.save_as(stream, enforce_file_format=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # broken values are meant
+        for keyword, value in tags.items():
+            if value is None:
+                del dataset[keyword]
+            else:
+                setattr(dataset, keyword, value)
+        dataset.save_as(stream, enforce_file_format=True)
     return stream.getvalue()
 
 
