@@ -41,9 +41,7 @@ def rows() -> list[Row]:
             return to_batch(cache.squares, preprocessing)
 
         ratios = interleaved(decode_each_time, from_the_cache)
-    return [
-        Row("image cache", "PIL + torchvision each epoch / memory map, 1 Mpx JPEG to a batch at 224 px", ratios, 28.0)
-    ]
+    return [Row("image cache", "PIL + torchvision each epoch / memory map: 1 Mpx JPEGs to a batch", ratios, 28.0)]
 
 
 def _pictures(folder: Path) -> list[Path]:

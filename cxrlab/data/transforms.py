@@ -45,16 +45,16 @@ def to_batch(squares: np.ndarray | torch.Tensor, preprocessing: Preprocessing) -
     import torch
 
     grey = torch.from_numpy(np.array(squares)) if isinstance(squares, np.ndarray) else squares
-    return normalise(grey.float().div_(255), preprocessing)
+    return normalise(grey.float(), preprocessing, white=255.0)
 
 
-def normalise(grey: torch.Tensor, preprocessing: Preprocessing) -> torch.Tensor:
-    """Grey (N, S, S) float in [0, 1] -> (N, 3, S, S) with mean and std per channel."""
+def normalise(grey: torch.Tensor, preprocessing: Preprocessing, *, white: float = 1.0) -> torch.Tensor:
+    """Grey (N, S, S) float in [0, ``white``] -> (N, 3, S, S): (grey / white - mean) / std per channel, in one pass."""
     import torch
 
     mean = torch.tensor(preprocessing.mean, device=grey.device).view(1, 3, 1, 1)
     std = torch.tensor(preprocessing.std, device=grey.device).view(1, 3, 1, 1)
-    return (grey[:, None] - mean) / std  # (N, 1, S, S) - (1, 3, 1, 1) -> (N, 3, S, S)
+    return torch.addcmul(-mean / std, grey[:, None], 1 / (white * std))  # (N, 1, S, S) * (1, 3, 1, 1) -> (N, 3, S, S)
 
 
 def augment(
