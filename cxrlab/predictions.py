@@ -33,6 +33,8 @@ class Predictions:
         normalised: do the scores of a row sum to 1?
         checkpoint: name of the checkpoint, and ``checkpoint_sha256`` the hash of its weights.
         groups: further columns by name, N values each, e.g. ``source`` and ``view``.
+        decisions: (N,) int64 decided class indices where they are more than the highest score, e.g. hard voting's rule
+            for ties; None: the highest score decides.
 
     Raises:
         ValueError: when shapes, ranges or ids do not fit each other; the text says which and how.
@@ -48,6 +50,7 @@ class Predictions:
     checkpoint: str = ""
     checkpoint_sha256: str = ""
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    decisions: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         n, c = len(self.ids), len(self.labels)
@@ -67,6 +70,8 @@ class Predictions:
         for name, column in {"patient_ids": self.patients, **self.groups}.items():
             if len(column) != n:
                 raise ValueError(f"Column {name!r} must have {n} values, got {len(column)}.")
+        if self.decisions is not None:
+            object.__setattr__(self, "decisions", self._checked_decisions(self.decisions, n, c))
 
     def _checked_truth(self, n: int, c: int) -> np.ndarray:
         if self.task == "multilabel":
@@ -83,6 +88,12 @@ class Predictions:
         if n and not (truth.min() >= UNKNOWN and truth.max() < c):
             raise ValueError(f"Truth must be class indices 0 to {c - 1}, or -1 for unknown.")
         return truth
+
+    def _checked_decisions(self, decisions: np.ndarray, n: int, c: int) -> np.ndarray:
+        decided = np.asarray(decisions).astype(np.int64)
+        if self.task != "multiclass" or decided.shape != (n,) or (n and not 0 <= decided.min() <= decided.max() < c):
+            raise ValueError(f"Decisions must be {n} class indices 0 to {c - 1} of a multiclass task.")
+        return decided
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -101,10 +112,14 @@ class Predictions:
 
     @property
     def predicted(self) -> np.ndarray:
-        """(N,) index of the class with the highest score; ties go to the lower index. Single-label tasks only."""
+        """(N,) decided class: ``decisions``, or the highest score, where ties go to the lower index.
+
+        Raises:
+            ValueError: for a multi-label task, which decides class by class.
+        """
         if self.task != "multiclass":
             raise ValueError("A multi-label task has no single predicted class.")
-        return self.scores.argmax(axis=1)
+        return self.scores.argmax(axis=1) if self.decisions is None else self.decisions
 
     @property
     def known(self) -> np.ndarray:
@@ -126,6 +141,7 @@ class Predictions:
             y_true=self.truth[positions],
             patient_ids=taken(self.patients),
             groups={name: taken(column) for name, column in self.groups.items()},
+            decisions=None if self.decisions is None else self.decisions[positions],
         )
 
     def save(self, path: Path) -> None:
@@ -140,10 +156,13 @@ class Predictions:
             "checkpoint_sha256": self.checkpoint_sha256,
             "groups": dict(self.groups),
         }
+        arrays = {"scores": self.scores, "y_true": self.truth, "facts": np.array(json.dumps(facts))}
+        if self.decisions is not None:
+            arrays["decisions"] = self.decisions
         temporary = path.with_name(path.name + ".part")
         try:
             with temporary.open("wb") as file:
-                np.savez_compressed(file, scores=self.scores, y_true=self.truth, facts=np.array(json.dumps(facts)))
+                np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
@@ -155,6 +174,7 @@ class Predictions:
             with np.load(path, allow_pickle=False) as stored:
                 facts = json.loads(str(stored["facts"]))
                 scores, y_true = stored["scores"], stored["y_true"]
+                decisions = stored.get("decisions")
         except (OSError, KeyError, ValueError, EOFError, BadZipFile, zlib.error) as error:
             raise ValueError(f"{path.name} must be a predictions file written by cxrlab: {error}.") from error
         return cls(
@@ -168,6 +188,7 @@ class Predictions:
             checkpoint=facts["checkpoint"],
             checkpoint_sha256=facts["checkpoint_sha256"],
             groups={name: tuple(column) for name, column in facts["groups"].items()},
+            decisions=decisions,
         )
 
 

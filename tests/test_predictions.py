@@ -44,9 +44,7 @@ def test_saved_and_loaded_is_the_same(tmp_path: Path) -> None:
 
 def test_multilabel_truth_keeps_unknowns(tmp_path: Path) -> None:
     truth = np.array([[0, 1, np.nan, 0], [np.nan] * 4])
-    predictions = Predictions(
-        ("a", "b"), CXR4, np.full((2, 4), 0.7), y_true=truth, task="multilabel", normalised=False
-    )
+    predictions = Predictions(("a", "b"), CXR4, np.full((2, 4), 0.7), y_true=truth, task="multilabel", normalised=False)
     assert predictions.known.tolist() == [True, False]
     predictions.save(tmp_path / "p.npz")
     assert np.array_equal(Predictions.load(tmp_path / "p.npz").truth, truth, equal_nan=True)
@@ -109,3 +107,17 @@ def test_another_file_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "p.npz").write_bytes(content)
     with pytest.raises(ValueError, match=r"p\.npz must be a predictions file"):
         Predictions.load(tmp_path / "p.npz")
+
+
+def test_decisions_are_kept_where_the_highest_score_does_not_decide(tmp_path: Path) -> None:
+    decided = replace(made_up(), scores=np.full((6, 4), 0.25), decisions=np.array([3, 2, 1, 0, 1, 2]))
+    assert decided.predicted.tolist() == [3, 2, 1, 0, 1, 2]
+    assert decided.select([4, 0]).predicted.tolist() == [1, 3]
+    decided.save(tmp_path / "p.npz")
+    assert Predictions.load(tmp_path / "p.npz").predicted.tolist() == [3, 2, 1, 0, 1, 2]
+
+
+@pytest.mark.parametrize("decisions", [[0, 1], [0, 1, 2, 3, 4, 0], [-1, 0, 0, 0, 0, 0]])
+def test_wrong_decisions_are_refused(decisions: list[int]) -> None:
+    with pytest.raises(ValueError, match="Decisions must be 6 class indices 0 to 3"):
+        replace(made_up(), decisions=np.array(decisions))

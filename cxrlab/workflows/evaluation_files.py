@@ -125,7 +125,7 @@ def _prediction_rows(run: Run) -> Iterator[dict[str, Any]]:
             "patient_id": predictions.patients[row],
             **{name: column[row] for name, column in predictions.groups.items()},
             "truth": ids[predictions.truth[row]] if single and predictions.known[row] else "",
-            "predicted": ids[int(scores.argmax())] if single else "",
+            "predicted": ids[predictions.predicted[row]] if single else "",
             **{f"score_{id_}": float(score) for id_, score in zip(ids, scores, strict=True)},
         }
 
