@@ -3,7 +3,6 @@
 import streamlit as st
 from cxrlab.workflows.compare import agreement
 from cxrlab.workflows.pool import pool
-from cxrlab.workflows.samples import list_samples
 
 from cxrlab.app import blocks, comparison, frame, inputs, session, verdicts, work
 from cxrlab.labels import LabelSet
@@ -19,7 +18,7 @@ if not facts:
     st.info("There are no checkpoints yet. Train one, or set CXRLAB_CHECKPOINTS to a folder that holds some.")
     st.stop()
 
-samples = {sample.id: sample for sample in list_samples()}
+samples = {sample.id: sample for sample in inputs.samples_here()}
 left, right = st.columns([2, 3], gap="large")
 with left:
     st.subheader("X-rays", anchor=False)
@@ -78,7 +77,7 @@ page = st.pagination(pages, key="page", bind="query-params") if pages > 1 else 1
 for picture in board.pictures[(page - 1) * PICTURES_PER_PAGE : page * PICTURES_PER_PAGE]:
     results = board.of_picture(picture, names)
     with st.container(gap="small"):
-        st.subheader(blocks.plain(picture.name), anchor=False, divider="gray")
+        blocks.picture_heading(picture, samples.get(picture.sample_id))
         blocks.agreement_line(agreement(results) if len(results) > 1 else "")
         with st.container(key=f"tiles-{picture.sha256[:16]}"):
             blocks.picture_tile(picture, samples.get(picture.sample_id), reveal=reveal)

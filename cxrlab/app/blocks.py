@@ -14,8 +14,8 @@ from PIL import Image
 
 from cxrlab.app.inputs import HeatmapChoice
 from cxrlab.app.verdicts import Score, Verdict
-from cxrlab.app.words import domain_words, duration, plain
-from cxrlab.labels import LabelSet
+from cxrlab.app.words import domain_words, duration, plain, short
+from cxrlab.labels import KNOWN_LABELS, LabelSet
 from cxrlab.plots.images import colour_table, heatmap_alt_text, overlay_heatmap
 from cxrlab.results import Heatmap
 from cxrlab.workflows.compare import MemberResult, ModelResult
@@ -26,6 +26,8 @@ from cxrlab.workflows.samples import Sample
 STYLE = """<style>
 [class*="st-key-tiles"] { display: grid; grid-template-columns: repeat(auto-fill, minmax(236px, 1fr)); gap: 1rem; }
 [class*="st-key-tiles"] > div { width: auto !important; min-width: 0; }
+.st-key-tiles-gallery { grid-template-columns: repeat(auto-fill, minmax(160px, 1fr)) !important; }
+.st-key-tiles-gallery img { aspect-ratio: 1; object-fit: contain; background: #000; }
 .cx-scores { width: 100%; border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums; }
 .cx-scores th, .cx-scores td { border: 0; padding: 0 0 .5rem 0; font-weight: 400; text-align: left; }
 .cx-scores .cx-line { display: flex; justify-content: space-between; gap: .5rem; line-height: 1.4; }
@@ -66,24 +68,30 @@ def _overlay(key: tuple[str, ...], opacity: float, colour_map: str, _pixels: np.
 
 
 def overlay_image(
-    picture: Picture, heatmap: Heatmap | None, owner: str, title: str, labels: LabelSet, choice: HeatmapChoice
+    picture: Picture, answer: ModelResult | MemberResult, labels: LabelSet, choice: HeatmapChoice
 ) -> None:
-    """A picture with a model's heatmap. ``owner`` is the hash of the model's weights."""
-    parts = (heatmap.method, heatmap.class_id) if heatmap else ("", "")
-    image = _overlay((picture.sha256, owner, *parts), choice.opacity, choice.colour_map, picture.pixels, heatmap)
+    """A picture with the heatmap of a model, or of a member of an ensemble."""
+    heatmap = answer.heatmap
     if heatmap is None:
-        st.image(image, width="stretch", output_format="PNG", alt=f"{picture.name}, without a heatmap.")
+        _image(png(picture.pixels), f"X-ray {picture.name}, no heatmap.")
         return
+    key = (picture.sha256, answer.checkpoint_sha256, heatmap.method, heatmap.class_id)
     class_name = labels.names[labels.index(heatmap.class_id)]
-    alt = heatmap_alt_text(heatmap, model=title, class_name=class_name)
-    st.image(image, width="stretch", output_format="PNG", alt=alt)
+    _image(
+        _overlay(key, choice.opacity, choice.colour_map, picture.pixels, heatmap),
+        heatmap_alt_text(heatmap, model=answer.title, class_name=class_name),
+    )
+
+
+def _image(data: bytes, alt: str) -> None:
+    st.image(data, width="stretch", output_format="PNG", alt=alt)
 
 
 def scores_html(scores: Sequence[float] | np.ndarray, labels: LabelSet, predicted: str) -> str:
     """Bars of all classes as a table: read as one by a screen reader, in the classes' order, the decision in bold."""
     rows = [
         f'<tr><th scope="row"><div class="cx-line{" cx-top" if label.id == predicted else ""}">'
-        f"<span>{escape(label.name)}</span><span>{score:.3f}</span></div>"
+        f"<span>{escape(short(label.name))}</span><span>{score:.3f}</span></div>"
         f'<div class="cx-track"><div class="cx-fill" style="width:{100 * score:.1f}%;background:{label.colour}">'
         "</div></div></th></tr>"
         for label, score in zip(labels, scores, strict=True)
@@ -93,40 +101,60 @@ def scores_html(scores: Sequence[float] | np.ndarray, labels: LabelSet, predicte
 
 def decision_html(result: ModelResult) -> str:
     """The class decided for, with its colour and score."""
-    label = result.labels.labels[result.labels.index(result.predicted)]
-    score = float(result.scores[result.labels.index(result.predicted)])
+    column = result.labels.index(result.predicted)
+    label = result.labels.labels[column]
+    return _decision(short(label.name), label.colour, f"{float(result.scores[column]):.3f}")
+
+
+def _decision(name: str, colour: str, aside: str) -> str:
     return (
-        f'<div class="cx-decision"><span class="cx-dot" style="background:{label.colour}"></span>'
-        f"<span>{escape(label.name)}</span><small>{score:.3f}</small></div>"
+        f'<div class="cx-decision"><span class="cx-dot" style="background:{colour}"></span>'
+        f"<span>{escape(name)}</span><small>{aside}</small></div>"
     )
+
+
+def picture_heading(picture: Picture, sample: Sample | None) -> None:
+    """A sample's title, or the name of an uploaded file."""
+    st.subheader(plain(sample.title if sample else picture.name), anchor=False, divider="gray")
 
 
 def picture_tile(picture: Picture, sample: Sample | None, *, reveal: bool) -> None:
     """The X-ray itself, what is known of the file, and its true class where that is to be shown."""
-    with st.container(border=True):
-        st.markdown(f"**{plain(sample.title if sample else picture.name)}**")
-        if sample and sample.label:
-            name = LabelSet.from_ids([sample.label, "-"]).names[0] if reveal else "hidden"
-            st.badge(f"True class: {name}", icon=":material/label:", color="gray")
-        st.image(png(picture.pixels), width="stretch", output_format="PNG", alt=f"X-ray {picture.name}")
+    with st.container(border=True, gap="xsmall"):
+        st.markdown("**The X-ray**")
         view = f" · {picture.view}" if picture.view != "unknown" else ""
         st.caption(f"{picture.width} × {picture.height} · {picture.bit_depth} bit {picture.format}{view}")
+        if sample and sample.label:
+            st.html(truth_html(sample.label, reveal=reveal))
+            if reveal:
+                st.badge("True class", icon=":material/label:", color="gray")
+        _image(png(picture.pixels), f"X-ray {picture.name}")
         if sample:
             st.caption(plain(f"{sample.credit} · {sample.licence}"))
+            if sample.part == "development":
+                st.caption("From the part of the data that the checkpoints here were trained on: right is easy.")
         for note in picture.notes:
             st.caption(plain(note))
 
 
+def truth_html(label_id: str, *, reveal: bool) -> str:
+    """The true class, or that it is hidden, as :func:`decision_html` shows a decision."""
+    if not reveal:
+        return _decision("True class hidden", "transparent; border: 2px solid currentColor", "")
+    label = KNOWN_LABELS.get(label_id)
+    return _decision(short(label.name), label.colour, "") if label else _decision(label_id, "#7F7F7F", "")
+
+
 def waiting_tile(title: str) -> None:
     """Where a result will appear."""
-    with st.container(border=True):
+    with st.container(border=True, gap="xsmall"):
         st.markdown(f"**{plain(title)}**")
         st.skeleton(height=280)
 
 
 def result_card(picture: Picture, result: ModelResult, said: Verdict, choice: HeatmapChoice) -> None:
     """One model on one picture."""
-    with st.container(border=True):
+    with st.container(border=True, gap="xsmall"):
         st.markdown(f"**{plain(result.title)}**")
         st.caption(f"{result.checkpoint_sha256[:8]} · trained on {domain_words(result.domain)}")
         st.html(decision_html(result))

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 import streamlit as st
 
 from cxrlab.app import demo, frame, work
+from cxrlab.app.checkpoint_table import broken_list
+from cxrlab.app.inputs import samples_here
 from cxrlab.app.words import domain_words, duration, interval, plain, size
 from cxrlab.labels import KNOWN_LABELS
 from cxrlab.workflows.checkpoint_facts import broken_sentences, list_facts
-from cxrlab.workflows.samples import Sample, fetch_samples, list_samples
+from cxrlab.workflows.samples import Sample, fetch_samples
 from cxrlab.workflows.thumbnails import thumbnail
 
 _FETCH = "fetch"
@@ -18,7 +20,7 @@ _FETCH = "fetch"
 
 def show() -> None:
     """All samples, the button that reveals their classes, and the offer of real ones."""
-    samples = list_samples()
+    samples = samples_here()
     if not samples:
         st.info("There are no sample images here; upload your own on the page Compare.", icon=":material/image:")
     else:
@@ -26,6 +28,9 @@ def show() -> None:
         with st.container(key="tiles-gallery"):
             for sample in samples:
                 _tile(sample, reveal=reveal)
+        with st.expander("Credits and licences", icon=":material/copyright:"):
+            for credit in dict.fromkeys((sample.source, sample.credit, sample.licence) for sample in samples):
+                st.markdown(f"- {plain(' · '.join(credit))}")
     if not demo.is_demo():
         _offer_real(samples)
 
@@ -38,8 +43,8 @@ def _tile(sample: Sample, *, reveal: bool) -> None:
         if reveal:
             label = KNOWN_LABELS.get(sample.label)
             st.badge(label.name if label else sample.label or "unknown", icon=":material/label:", color="gray")
-        view = f"{sample.view} view · " if sample.view in ("AP", "PA", "lateral") else ""
-        st.caption(plain(f"{view}{sample.credit} · {sample.licence}"))
+        view = f" · {sample.view}" if sample.view in ("AP", "PA", "lateral") else ""
+        st.caption(plain(f"{'Synthetic' if sample.domain == 'phantom' else sample.source}{view}"))
         if st.button("Compare", key=f"open:{sample.id}", width="stretch", icon=":material/compare:"):
             st.switch_page(frame.page("Compare").file, query_params={"sample": sample.id})
 
@@ -87,5 +92,4 @@ def checkpoint_table() -> None:
         ]
         st.dataframe(rows, hide_index=True, alt="Figures of every checkpoint")
         st.caption("Macro-F1: mean of the classes' F1. Time: one image on one CPU thread, without a heatmap.")
-    for sentence in broken_sentences():
-        st.warning(plain(sentence), icon=":material/broken_image:")
+    broken_list(broken_sentences())

@@ -13,7 +13,7 @@ from cxrlab.labels import Label
 from cxrlab.plots.images import COLOUR_MAPS
 from cxrlab.workflows.checkpoint_facts import CheckpointFacts
 from cxrlab.workflows.compare_files import CAM_METHODS, CamOptions, SourceFile
-from cxrlab.workflows.samples import Sample
+from cxrlab.workflows.samples import Sample, SampleError, list_samples
 from cxrlab.workflows.uploads import FORMATS
 
 DECIDED = "Each model's decision"
@@ -54,7 +54,7 @@ def pick_checkpoints(facts: Sequence[CheckpointFacts], domain: str) -> list[Chec
         if linked or automatic or f"pick:{name}" not in st.session_state:
             st.session_state[f"pick:{name}"] = name in chosen
     picked = [name for name in names if st.session_state[f"pick:{name}"]]
-    for group in dict.fromkeys(each.domain for each in facts):
+    for group in sorted(dict.fromkeys(each.domain for each in facts), key=lambda group: group != domain):
         st.markdown(f"**Trained on {domain_words(group)}**")
         _boxes([each for each in facts if each.domain == group], full=len(picked) >= session.MOST_CHECKPOINTS)
     session.choose_list("m", picked)
@@ -76,6 +76,15 @@ def _boxes(facts: Sequence[CheckpointFacts], *, full: bool) -> None:
 
 def _chose_by_hand() -> None:
     st.session_state["m:by_hand"] = True
+
+
+def samples_here() -> tuple[Sample, ...]:
+    """The gallery; empty, with the reason as a warning, where it can not be listed."""
+    try:
+        return list_samples()
+    except SampleError as error:
+        st.warning(plain(str(error)), icon=":material/broken_image:")
+        return ()
 
 
 def pick_samples(samples: Sequence[Sample]) -> list[Sample]:
@@ -128,7 +137,7 @@ def pick_heatmap(labels: Sequence[Label]) -> HeatmapChoice:
     """Heatmaps on or off, method, class, opacity, colours; all in the URL."""
     classes = {DECIDED: None} | {label.name: label.id for label in labels}
     methods = {method.title: method for method in CAM_METHODS.values()}
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         shown = st.toggle("Heatmap", value=True, key="heatmap", bind="query-params", persist_state="session")
         title = st.selectbox(
             "Method",
@@ -137,7 +146,7 @@ def pick_heatmap(labels: Sequence[Label]) -> HeatmapChoice:
             bind="query-params",
             persist_state="session",
             disabled=not shown,
-            width=200,
+            width=170,
         )
         class_name = st.selectbox(
             "Class shown",
@@ -146,7 +155,7 @@ def pick_heatmap(labels: Sequence[Label]) -> HeatmapChoice:
             bind="query-params",
             persist_state="session",
             disabled=not shown or not methods[title].class_specific,
-            width=260,
+            width=205,
             help="The class whose evidence is shown. Models without that class show their own decision.",
         )
         opacity = st.slider(
@@ -159,7 +168,7 @@ def pick_heatmap(labels: Sequence[Label]) -> HeatmapChoice:
             bind="query-params",
             persist_state="session",
             disabled=not shown,
-            width=160,
+            width=130,
         )
         colour_map = st.selectbox(
             "Colours",
@@ -168,7 +177,7 @@ def pick_heatmap(labels: Sequence[Label]) -> HeatmapChoice:
             bind="query-params",
             persist_state="session",
             disabled=not shown,
-            width=130,
+            width=115,
             help="All four rise evenly in lightness, so that colour-blind eyes read them as well.",
         )
     cam = CamOptions(method=methods[title].name, class_id=classes[class_name]) if shown else None

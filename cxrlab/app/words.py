@@ -21,6 +21,15 @@ def plain(text: str) -> str:
     return _MARKDOWN.sub(r"\\\1", text.replace("\n", " "))
 
 
+def short(class_name: str) -> str:
+    """A class's name without what stands in brackets, for places where the domain is written beside it.
+
+    >>> short("Lobar consolidation (phantom)")
+    'Lobar consolidation'
+    """
+    return class_name.split(" (")[0]
+
+
 def domain_words(domain: str) -> str:
     """A training domain in words, e.g. ``real X-rays``."""
     return DOMAIN_WORDS.get(domain, f"{domain} images")

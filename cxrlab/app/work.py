@@ -40,7 +40,7 @@ class Work:
         state: ``running``, ``finished``, ``failed`` or ``cancelled``.
         done, total, text: as the worker last reported; ``total`` is 0 while unknown.
         items: what a stream has yielded so far. result: what a function returned; None before.
-        error: one sentence for the user when ``failed``.
+        error: one sentence for the user when ``failed`` or ``cancelled``.
         seconds: since the start, until the end.
     """
 
@@ -100,8 +100,8 @@ class Work:
         try:
             outcome = function(self.report, self.should_stop)
             self.result = self._collected(outcome) if stream else outcome
-        except Cancelled:
-            state = "cancelled"
+        except Cancelled as error:
+            self.error, state = f"{self.name} was cancelled." if type(error) is Cancelled else str(error), "cancelled"
         except Exception as error:  # the one place where workers' errors become sentences
             self.error, state = sentence(error), "failed"
         self._ended = time.monotonic()
@@ -192,7 +192,7 @@ def watch(key: str, *, note: Callable[[], str] = str) -> Work | None:
     elif work.state == "failed":
         st.error(work.error, icon=":material/error:")
     elif work.state == "cancelled":
-        st.info(f"{work.name} was cancelled.", icon=":material/cancel:")
+        st.info(work.error, icon=":material/cancel:")
     return work
 
 
