@@ -14,12 +14,13 @@ frame.open_page(
 )
 
 facts = list_facts()
-broken_list(broken_sentences())
 if not facts:
     st.info("There are no checkpoints yet. Train one, or set CXRLAB_CHECKPOINTS to a folder that holds some.")
+    broken_list(broken_sentences())
     st.stop()
 
 checkpoint_table(facts)
+broken_list(broken_sentences())
 name = pick_card(facts)
 try:
     opened = open_card(name)

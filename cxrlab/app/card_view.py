@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from html import escape
 from typing import Any
 
 import streamlit as st
@@ -11,10 +12,24 @@ from cxrlab.app import evaluation_tables as tables
 from cxrlab.app.evaluation_blocks import picture, table
 from cxrlab.app.words import domain_words, duration, plain, size
 from cxrlab.labels import LabelSet
-from cxrlab.plots.metrics import comparison_alt_text, comparison_figure, confusion_alt_text, confusion_figure
+from cxrlab.plots.metrics import (
+    comparison_alt_text,
+    comparison_figure,
+    confusion_alt_text,
+    confusion_figure,
+    short_names,
+)
 from cxrlab.workflows.checkpoint_cards import CardFigures, ModelCard, OpenCard
 
 Facts = Mapping[str, Any]
+FACTS_STYLE = """<style>
+.cx-facts { display: grid; grid-template-columns: minmax(7rem, max-content) 1fr; padding: 0;
+  margin: 0 !important;
+  font-size: .875rem; }
+.cx-facts dt, .cx-facts dd { margin: 0; padding: .4rem 1rem .4rem 0; overflow-wrap: anywhere;
+  border-bottom: 1px solid color-mix(in srgb, currentColor 14%, transparent); }
+.cx-facts dt { opacity: .75; }
+</style>"""
 
 
 def card_view(opened: OpenCard) -> None:
@@ -45,8 +60,7 @@ def _head(card: ModelCard) -> None:
     with st.container(horizontal=True, gap="small"):
         st.badge(kind[0].upper() + kind[1:], icon=":material/hub:", color="blue")
         st.badge(plain(f"Trained on {trained}"), icon=":material/radiology:", color="gray")
-        for label in card.label_set:
-            st.badge(plain(label.name), color="gray")
+    st.caption(plain(f"Tells apart: {', '.join(short_names(card.label_set))}"))
 
 
 def _actions(opened: OpenCard) -> None:
@@ -69,7 +83,8 @@ def _actions(opened: OpenCard) -> None:
 
 def _cautions(card: ModelCard) -> None:
     if card.limits:
-        st.warning("\n".join(f"- {plain(limit)}" for limit in card.limits), icon=":material/warning:")
+        limits = "\n".join(f"- {plain(limit)}" for limit in card.limits)
+        st.warning(f"**Limits**\n\n{limits}", icon=":material/warning:")
 
 
 def _figures(opened: OpenCard) -> None:
@@ -83,16 +98,16 @@ def _figures(opened: OpenCard) -> None:
     report, labels = figures.report, opened.card.label_set
     where = f"{figures.dataset or 'unnamed set'}, {tables.PARTS.get(figures.part, figures.part) or 'part not named'}"
     basis = f"{where}: {figures.images:,} images of {figures.patients:,} patients"
-    st.caption(plain(basis))
+    st.caption(plain(f"{basis}. In brackets: {report.level:.0%} intervals.".replace("%", " %")))
     names = {metric: title for title, metric in tables.OVERALL_COLUMNS.items()}
     with st.container(horizontal=True, gap="medium"):
         for metric in ("macro_f1", "accuracy", "majority_rate", "balanced_accuracy"):
             estimate = getattr(report, metric)
             if estimate.value == estimate.value:
-                limits = f"{estimate.low:.3f} to {estimate.high:.3f}" if estimate.low == estimate.low else "no interval"
+                limits = f"[{estimate.low:.3f}, {estimate.high:.3f}]" if estimate.low == estimate.low else "no interval"
                 with st.container(gap=None, width=150):
                     st.metric(names[metric], f"{estimate.value:.3f}")
-                    st.caption(f"{estimate.level:.0%} interval {limits}".replace("%", " %"))
+                    st.caption(plain(limits))
     _figures_pictures(figures, labels)
     rows = tables.report_rows(report, labels)
     table(rows, alt="Metrics of every class", pinned=["Class"])
@@ -114,7 +129,7 @@ def _figures_pictures(figures: CardFigures, labels: LabelSet) -> None:
         }
         for title in chosen
     }
-    left, right = st.columns([3, 2], gap="large")
+    left, right = st.columns(2, gap="large")
     with left:
         picture(comparison_figure(by_class, title="By class"), key="card-classes", alt=comparison_alt_text(by_class))
     with right:
@@ -197,7 +212,7 @@ def _network(card: ModelCard) -> None:
             "Heatmap layer": card.cam_layer,
         }
     st.markdown("#### Network and input" if card.model else "#### Output")
-    _facts(facts)
+    st.html(facts_html(facts))
 
 
 def _training(training: Facts) -> None:
@@ -211,14 +226,14 @@ def _training(training: Facts) -> None:
     epochs, best = history.get("epochs") or config.get("epochs"), history.get("best_epoch")
     facts["Epochs"] = f"{epochs}, best {best}" if best else str(epochs or "")
     facts["Time"] = f"{seconds / 60:.0f} minutes" if isinstance(seconds, int | float) else ""
-    _facts(facts)
+    st.html(facts_html(facts))
     with st.expander("All settings and augmentation", icon=":material/tune:"):
         st.json(dict(training), expanded=1)
 
 
 def _origin(card: ModelCard) -> None:
     st.markdown("#### Identity")
-    st.code(card.weights_sha256, language=None)
+    st.code(card.weights_sha256, language=None, wrap_lines=True)
     versions = " · ".join(f"{name} {version}" for name, version in card.versions.items())
     made = f"sha256 of {'the members and their weights' if card.kind == 'ensemble' else 'model.safetensors'}"
     st.caption(
@@ -226,9 +241,10 @@ def _origin(card: ModelCard) -> None:
     )
 
 
-def _facts(facts: Mapping[str, str]) -> None:
-    rows = "\n".join(f"| {name} | {plain(value)} |" for name, value in facts.items() if value)
-    st.markdown(f"| | |\n|---|---|\n{rows}")
+def facts_html(facts: Mapping[str, str]) -> str:
+    """Names and values as a definition list; empty values are passed over."""
+    rows = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts.items() if value)
+    return f'{FACTS_STYLE}<dl class="cx-facts">{rows}</dl>'
 
 
 def _mapping(value: Any) -> Facts:

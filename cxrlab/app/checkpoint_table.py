@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from cxrlab.app import links
 from cxrlab.app.words import domain_words, duration, interval, plain, size
+from cxrlab.plots.metrics import short_names
 from cxrlab.workflows.checkpoint_facts import CheckpointFacts
 
 CHOICE = "checkpoint"  # key and URL parameter of the card that is shown
@@ -18,17 +20,17 @@ def checkpoint_table(facts: Sequence[CheckpointFacts]) -> None:
     rows = [
         {
             "Checkpoint": each.title,
-            "Kind": f"ensemble of {len(each.members)}" if each.kind == "ensemble" else "network",
-            "Trained on": each.domain_text or domain_words(each.domain),
-            "Classes": ", ".join(each.labels.names),
             "Macro-F1": interval(each.macro_f1),
             "Measured on": each.measured_on or "–",
-            "n": each.images or None,
+            "n": f"{each.images:,}" if each.images else "–",
+            "Trained on": each.domain_text or domain_words(each.domain),
+            "Kind": f"ensemble of {len(each.members)}" if each.kind == "ensemble" else "network",
             "Parameters": f"{each.parameters / 1e6:.2f} M" if each.parameters else "–",
             "Size": size(each.size_bytes),
             "One image": duration(each.seconds_per_image),
             "Licence": each.licence or "not stated",
             "Hash": each.short_sha256,
+            "Classes": ", ".join(short_names(each.labels)),
         }
         for each in facts
     ]
@@ -50,27 +52,27 @@ def checkpoint_table(facts: Sequence[CheckpointFacts]) -> None:
 def _choose(facts: Sequence[CheckpointFacts]) -> None:
     rows = st.session_state[_ROWS]["selection"]["rows"]
     if rows:
-        st.session_state[CHOICE] = facts[rows[0]].name
+        links.choose(CHOICE, facts[rows[0]].name)
 
 
 def pick_card(facts: Sequence[CheckpointFacts]) -> str:
     """Name of the checkpoint whose card is shown; in the URL, so that a link opens one card."""
     titles = {each.name: each.title for each in facts}
-    if st.session_state.get(CHOICE) not in titles:
-        st.session_state.pop(CHOICE, None)
-    return st.selectbox(
+    first = facts[0].name
+    name = st.selectbox(
         "Card",
         list(titles),
         format_func=lambda name: f"{titles[name]} ({name})" if name in titles else name,
-        key=CHOICE,
-        bind="query-params",
-        persist_state="session",
+        key=links.one(CHOICE, list(titles), first),
     )
+    links.keep(CHOICE, [name], [first])
+    return name
 
 
 def broken_list(sentences: Sequence[str]) -> None:
     """Folders that should be checkpoints but can not be used, each with its sentence."""
     if sentences:
-        with st.expander(f"{len(sentences)} folders can not be used", icon=":material/broken_image:"):
+        count = "1 folder" if len(sentences) == 1 else f"{len(sentences)} folders"
+        with st.expander(f"{count} can not be used", icon=":material/broken_image:"):
             for sentence in sentences:
                 st.markdown(f"- {plain(sentence)}")

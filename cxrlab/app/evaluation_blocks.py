@@ -8,13 +8,25 @@ from typing import Any
 import streamlit as st
 
 from cxrlab.app import evaluation_tables as tables
+from cxrlab.app import links
 from cxrlab.app.words import duration, plain
 from cxrlab.plots.curves import pr_alt_text, pr_figure, roc_alt_text, roc_figure
-from cxrlab.plots.metrics import comparison_alt_text, comparison_figure, confusion_alt_text, confusion_figure
+from cxrlab.plots.metrics import (
+    comparison_alt_text,
+    comparison_figure,
+    confusion_alt_text,
+    confusion_figure,
+    short_names,
+)
 from cxrlab.workflows.evaluate import Evaluation
 from cxrlab.workflows.evaluation_curves import class_curves, model_names
 from cxrlab.workflows.evaluation_files import curves_csv, evaluation_json, metrics_csv, predictions_csv
 
+GRID = """<style>
+.st-key-grid-confusion { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(22rem, 100%), 1fr));
+  gap: 1rem; }
+.st-key-grid-confusion > div { width: auto !important; min-width: 0; }
+</style>"""
 NO_TOOLBAR = {"displayModeBar": False}
 DOMAIN_NOTE = (
     "A checkpoint is only measured on images of its own classes: networks trained on real X-rays have other classes "
@@ -78,18 +90,14 @@ def pick_class(evaluation: Evaluation) -> str:
     """The class that curves and sources are about; in the URL."""
     ids = list(evaluation.labels.ids)
     first = tables.default_class(evaluation.labels, evaluation.runs[0].report.classes)
-    if st.session_state.get("focus", first) not in ids:
-        st.session_state["focus"] = first
     chosen = st.pills(
         "Class against the rest",
         ids,
-        default=None if "focus" in st.session_state else first,
         required=True,
-        format_func=dict(zip(ids, evaluation.labels.names, strict=True)).__getitem__,
-        key="focus",
-        bind="query-params",
-        persist_state="session",
+        format_func=dict(zip(ids, short_names(evaluation.labels), strict=True)).__getitem__,
+        key=links.one("focus", ids, first),
     )
+    links.keep("focus", [chosen or first], [first])
     return chosen or first
 
 
@@ -114,7 +122,7 @@ def curves(evaluation: Evaluation, class_id: str) -> None:
     estimates = [*found.auc.values(), *found.average_precision.values()]
     st.caption(plain(tables.provenance(evaluation, estimates, decision=False)))
     with st.expander("Numbers behind the curves", icon=":material/table:"):
-        columns = ("Model", "Weights", "Images", "Of the class", "AUC", "Average precision")
+        columns = ("Model", "Weights", "AUC", "Average precision", "Positives", "Images")
         rows = [{key: row[key] for key in columns} for row in tables.class_rows(evaluation, class_id)]
         table(rows, alt=f"Areas under the curves, {name}", pinned=["Model"])
         st.download_button(
@@ -135,7 +143,8 @@ def confusion(evaluation: Evaluation) -> None:
     if all(matrix is None for _, matrix in matrices):
         return
     st.subheader("Confusion matrices", anchor=False)
-    with st.container(key="tiles-confusion"):
+    st.html(GRID)
+    with st.container(key="grid-confusion"):
         for position, (name, matrix) in enumerate(matrices):
             if matrix is not None:
                 with st.container(gap="small"):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from cxrlab.app import demo
+from cxrlab.app import demo, links
 from cxrlab.app.inputs import pick_device
 from cxrlab.app.words import domain_words, interval, plain
 from cxrlab.app.work import sentence
@@ -54,13 +54,11 @@ def pick_source() -> LabelledSource | None:
     kind = st.segmented_control(
         "Labelled set",
         list(names),
-        default="phantom",
         required=True,
         format_func=lambda key: names.get(key, key),
-        key="set",
-        bind="query-params",
-        persist_state="session",
+        key=links.one("set", list(names), "phantom"),
     )
+    links.keep("set", [kind or "phantom"], ["phantom"])
     if kind == "path":
         return _path_source()
     return _zip_source() if kind == "zip" else _phantom_source()
@@ -115,15 +113,13 @@ def pick_part(source: LabelledSource) -> Part:
     chosen = st.segmented_control(
         "Part",
         list(PARTS),
-        default="all",
         required=True,
         format_func=PARTS.__getitem__,
-        key="part",
-        bind="query-params",
-        persist_state="session",
+        key=links.one("part", list(PARTS), "all"),
         help="The benchmark test part is fixed: rows marked test, or every fifth patient by a hash of the patient id. "
         "Figures on images that a checkpoint was trained on say nothing; use this part for those.",
     )
+    links.keep("part", [chosen or "all"], ["all"])
     return "test" if chosen == "test" else "all"
 
 
@@ -154,16 +150,16 @@ def _pick_task(
     fitting: Sequence[tuple[str, ...]], tasks: dict[tuple[str, ...], LabelSet], images: dict[tuple[str, ...], int]
 ) -> tuple[str, ...]:
     by_key = {"-".join(ids): ids for ids in fitting}
+    first = next(iter(by_key))
     key = st.selectbox(
         "Classes",
         list(by_key),
         format_func=lambda key: (
             f"{', '.join(tasks[by_key[key]].names)} ({images[by_key[key]]:,} images)" if key in by_key else key
         ),
-        key="classes",
-        bind="query-params",
-        persist_state="session",
+        key=links.one("classes", list(by_key), first),
     )
+    links.keep("classes", [key], [first])
     return by_key.get(key, fitting[0])
 
 
@@ -182,20 +178,16 @@ def _listed(counts: dict[str, int]) -> str:
 def pick_checkpoints(offered: Offer) -> tuple[str, ...]:
     """Some of the fitting checkpoints, and in words why the others are not offered."""
     by_name = {each.name: each for each in offered.fitting}
-    stale = [name for name in st.session_state.get("models", ()) if name not in by_name]
-    if stale:
-        st.session_state["models"] = [name for name in st.session_state["models"] if name in by_name]
+    default = list(by_name)[:MOST_CHECKPOINTS]
     chosen = st.multiselect(
         "Checkpoints",
         list(by_name),
-        default=[] if "models" in st.session_state else list(by_name)[:MOST_CHECKPOINTS],
         format_func=lambda name: checkpoint_words(by_name[name]) if name in by_name else name,
-        key="models",
-        bind="query-params",
-        persist_state="session",
+        key=links.several("models", list(by_name), default),
         max_selections=MOST_CHECKPOINTS,
         placeholder="Choose checkpoints to measure",
     )
+    links.keep("models", chosen, default)
     if offered.others:
         reasons = "; ".join(
             f"{', '.join(titles)} (trained for {', '.join(LabelSet.from_ids(ids).names)})"

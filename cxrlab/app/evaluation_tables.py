@@ -57,13 +57,17 @@ def provenance(evaluation: Evaluation, estimates: Iterable[Estimate] = (), *, de
 
 
 def interval_words(estimates: Iterable[Estimate]) -> str:
-    """``95 % intervals: wilson; patient bootstrap, 2000 draws``; empty where no estimate has an interval."""
+    """``95 % intervals: Wilson; patient bootstrap, 2000 draws``; empty where no estimate has an interval."""
     found = [each for each in estimates if each.low == each.low]  # NaN where there is none
-    methods = dict.fromkeys(each.method.split(", images of")[0].split(" draws,")[0] for each in found)
-    words = "; ".join(
-        name if name.endswith("draws") or "bootstrap" not in name else f"{name} draws" for name in methods
-    )
-    return f"{found[0].level:.0%} intervals: {words}".replace("%", " %") if found else ""
+    methods = dict.fromkeys(_method_words(each.method) for each in found)
+    return f"{found[0].level:.0%} intervals: {'; '.join(methods)}".replace("%", " %") if found else ""
+
+
+def _method_words(method: str) -> str:
+    """``Wilson`` or ``patient bootstrap, 2000 draws``: the kind, without what is special to one estimate."""
+    if method.startswith("wilson"):
+        return "Wilson"
+    return method.split(" draws")[0] + " draws" if " draws" in method else method
 
 
 def overall_estimates(evaluation: Evaluation) -> dict[str, dict[str, Estimate]]:
@@ -203,8 +207,8 @@ def default_class(labels: LabelSet, classes: Iterable[ClassMetrics]) -> str:
 
 def _class_cells(entry: ClassMetrics) -> dict[str, Any]:
     return {
-        "Images": entry.n,
-        "Of the class": entry.positives,
-        "Patients": entry.patients,
+        "Positives": entry.positives,
         **{title: str(getattr(entry, metric)) for title, metric in CLASS_COLUMNS.items()},
+        "Images": entry.n,
+        "Patients (positive)": entry.patients,
     }

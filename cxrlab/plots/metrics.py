@@ -190,7 +190,7 @@ def comparison_figure(estimates: Mapping[str, Mapping[str, Estimate]], *, title:
         )  # fmt: skip
     level = next(e.level for by_metric in estimates.values() for e in by_metric.values())
     title_text = f"Value and {100 * level:g} % interval"
-    figure.update_xaxes(title_text=title_text, range=[-0.01, 1.01], tickvals=[0, 0.25, 0.5, 0.75, 1])
+    figure.update_xaxes(title_text=title_text, range=[-0.01, 1.01], tickvals=[0, 0.25, 0.5, 0.75, 1], showgrid=True)
     places = list(range(len(metrics)))
     figure.update_yaxes(tickvals=places, ticktext=metrics, range=[len(metrics) - 0.4, -0.6], showgrid=False)
     height = max(120, len(metrics) * (22 * len(estimates) + 16))

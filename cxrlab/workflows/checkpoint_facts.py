@@ -63,7 +63,8 @@ def _facts(info: CheckpointInfo) -> CheckpointFacts:
     members = members_of(info)
     measured = card.metrics
     macro_f1 = (measured.get("report") or {}).get("macro_f1")
-    where = [str(measured[key]) + suffix for key, suffix in (("dataset", ""), ("part", " part")) if measured.get(key)]
+    part = {"all": "all images", "": ""}.get(str(measured.get("part") or ""), f"{measured.get('part')} part")
+    where = [words for words in (str(measured.get("dataset") or ""), part) if words]
     times = [member.card.seconds_per_image for member in members]
     return CheckpointFacts(
         name=card.name,
