@@ -7,6 +7,7 @@ import platform
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -99,6 +100,10 @@ class LoadedCheckpoint:
     def cam_layer(self) -> str:
         """Dotted name of the layer whose feature map is shown; empty for an ensemble."""
         return self.card.cam_layer or (model_spec(self.card.model.name).cam_layer if self.card.model else "")
+
+    def turn(self) -> AbstractContextManager[None]:
+        """Held while the network computes; nobody else has this one, so there is nothing to wait for."""
+        return nullcontext()
 
 
 def save_checkpoint(
