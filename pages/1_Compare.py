@@ -2,7 +2,6 @@
 
 import streamlit as st
 from cxrlab.workflows.compare import agreement
-from cxrlab.workflows.pool import pool
 
 from cxrlab.app import blocks, comparison, frame, inputs, session, verdicts, work
 from cxrlab.labels import LabelSet
@@ -55,7 +54,7 @@ names = [each.name for each in chosen]
 classes = list(dict.fromkeys(label for each in chosen for label in each.labels))
 choice = inputs.pick_heatmap(classes)
 comparison.ensure(files, names, choice, device)
-running = work.watch(comparison.KEY, note=lambda: f"Busy: {pool.waiting} wait before you." if pool.waiting else "")
+running = work.watch(comparison.KEY, note=comparison.busy)
 if running and running.state in ("cancelled", "failed"):
     st.button("Run again", on_click=comparison.again, icon=":material/refresh:")
 

@@ -13,6 +13,7 @@ from cxrlab.app.verdicts import Verdict, count, verdict
 from cxrlab.progress import Cancel, Progress
 from cxrlab.workflows.compare_files import Answer, Event, ModelResult, Refused, SourceFile, compare_files
 from cxrlab.workflows.memory import Picture
+from cxrlab.workflows.pool import pool
 from cxrlab.workflows.samples import Sample
 
 KEY = "comparison"
@@ -58,6 +59,11 @@ def ensure(files: Sequence[SourceFile], checkpoints: Sequence[str], choice: Heat
         return
     st.session_state[_REQUEST] = request
     work.start_stream(KEY, _function(files, checkpoints, choice, device), name="The comparison")
+
+
+def busy() -> str:
+    """A sentence while others use the models too, else nothing."""
+    return f"Busy: {pool.waiting} computations wait in line; yours is among them." if pool.waiting > 1 else ""
 
 
 def again() -> None:
