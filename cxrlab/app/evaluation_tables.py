@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from cxrlab.labels import LabelSet
-from cxrlab.metrics.results import ClassMetrics, GroupReport, MetricReport
 from cxrlab.results import Estimate
+from cxrlab.workflows.checkpoint_cards import ClassMetrics, GroupReport, MetricReport
 from cxrlab.workflows.evaluate import Evaluation
 from cxrlab.workflows.evaluation_curves import model_names
 from cxrlab.workflows.evaluation_files import DECISION_RULE

@@ -8,9 +8,18 @@ from typing import Any
 
 from cxrlab.cards import CheckpointError, ModelCard
 from cxrlab.catalogue import CheckpointInfo, find_checkpoint, members_of
-from cxrlab.metrics.results import GroupReport, MetricReport
+from cxrlab.metrics.results import ClassMetrics, GroupReport, MetricReport
 
-__all__ = ["CardFigures", "CheckpointError", "ModelCard", "OpenCard", "open_card"]
+__all__ = [
+    "CardFigures",
+    "CheckpointError",
+    "ClassMetrics",
+    "GroupReport",
+    "MetricReport",
+    "ModelCard",
+    "OpenCard",
+    "open_card",
+]
 
 
 @dataclass(frozen=True, eq=False)

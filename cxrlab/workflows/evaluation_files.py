@@ -116,6 +116,7 @@ def _prediction_rows(run: Run) -> Iterator[dict[str, Any]]:
     predictions = run.predictions
     ids = predictions.labels.ids
     single = predictions.task == "multiclass"
+    answers = [ids[answer] for answer in predictions.predicted] if single else [""] * len(predictions)
     for row, image in enumerate(predictions.ids):
         scores = predictions.scores[row]
         yield {
@@ -125,7 +126,7 @@ def _prediction_rows(run: Run) -> Iterator[dict[str, Any]]:
             "patient_id": predictions.patients[row],
             **{name: column[row] for name, column in predictions.groups.items()},
             "truth": ids[predictions.truth[row]] if single and predictions.known[row] else "",
-            "predicted": ids[predictions.predicted[row]] if single else "",
+            "predicted": answers[row],
             **{f"score_{id_}": float(score) for id_, score in zip(ids, scores, strict=True)},
         }
 
@@ -134,5 +135,10 @@ def _csv(columns: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> str:
     file = io.StringIO()
     writer = csv.DictWriter(file, tuple(columns), extrasaction="ignore", restval="", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: _harmless(value) for name, value in row.items()} for row in rows)
     return file.getvalue()
+
+
+def _harmless(value: Any) -> Any:
+    """An apostrophe before a text that a spreadsheet would run as a formula."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t") else value

@@ -125,7 +125,8 @@ def archive_set(
 
 def archive_label_counts(data: bytes, *, limits: Limits | None = None) -> dict[str, int]:
     """Rows of each class in the ``labels.csv`` of a ZIP. Raises as :func:`archive_set`."""
-    return dict(Counter(row["label"] for row in _archive_rows(data, limits or Limits())))
+    rows = _archive_rows(data, limits or Limits())
+    return dict(sorted(Counter(row["label"] for row in rows if row["label"]).items()))
 
 
 def _archive_rows(data: bytes, limits: Limits) -> list[dict[str, str]]:
