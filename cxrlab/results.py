@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from cxrlab.labels import LabelSet
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -54,6 +56,53 @@ class Heatmap:
     layer: str
     has_evidence: bool
     peak: float
+
+
+@dataclass(frozen=True, eq=False)
+class MemberResult:
+    """What one member of an ensemble said of an image.
+
+    Args:
+        weight: its share in the ensemble, all together 1.
+        scores: (C,) float64 in [0, 1], by its own activation. heatmap: for the class that the ensemble's map explains.
+    """
+
+    checkpoint: str
+    title: str
+    checkpoint_sha256: str
+    weight: float
+    scores: np.ndarray
+    heatmap: Heatmap | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class ModelResult:
+    """What one checkpoint said of one image.
+
+    Args:
+        checkpoint, title, checkpoint_sha256: name, name for people, hash of the weights.
+        kind: ``model`` or ``ensemble``. domain: kind of images it was trained on, as on its card.
+        labels: the C classes. scores: (C,) float64 in [0, 1]; of hard voting, the shares of the votes.
+        predicted: id of the class it decides for; of a multi-label model, the one with the highest score.
+        seconds: computing time without loading and waiting; of an ensemble, of all members.
+        device: ``cpu`` or ``cuda``, where it was computed in the end.
+        heatmap: where it looked, if that was asked for. members: of an ensemble, in the card's order.
+        notes: sentences for the user, e.g. that the GPU's memory did not suffice.
+    """
+
+    checkpoint: str
+    title: str
+    checkpoint_sha256: str
+    kind: str
+    domain: str
+    labels: LabelSet
+    scores: np.ndarray
+    predicted: str
+    seconds: float
+    device: str
+    heatmap: Heatmap | None = None
+    members: tuple[MemberResult, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

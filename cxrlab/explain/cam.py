@@ -34,18 +34,15 @@ ClassIndex = int | Sequence[int] | None
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """One forward from which the maps of any class can be made.
+    """One forward from which the maps of any class can be made, without the model.
 
     Args:
-        model: the network. images: its input (N, 3, S, S).
         outputs: (N, C) logits, or (N, 1) of a one-node head.
         features: (N, K, h, w), what the class's evidence is looked for in; see the module's text.
         head: (C, K) weights of the linear head where it follows global average pooling directly, else None.
         leaf: start of the gradients where ``head`` is None.
     """
 
-    model: nn.Module
-    images: torch.Tensor
     outputs: torch.Tensor
     features: torch.Tensor
     head: torch.Tensor | None
@@ -105,7 +102,7 @@ def trace(model: nn.Module, images: torch.Tensor, *, layer: str | None = None) -
     if not outputs.requires_grad:
         raise ValueError(f"The logits must depend on layer {layer!r}, but they do not; choose another layer.")
     features, head = _pooled_by_head(seen, outputs)
-    return Trace(model, images, outputs, features, head, seen.leaf)
+    return Trace(outputs if head is None else outputs.detach(), features, head, seen.leaf)
 
 
 def grad_cam(
@@ -129,37 +126,54 @@ def grad_cam(
     Reference:
         Selvaraju et al., Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization, ICCV 2017.
     """
-    traced = trace(model, images, layer=layer)
-    return traced.logits, cam(traced, "grad_cam", class_index)
+    return explained(model, images, method="grad_cam", class_index=class_index, layer=layer)
 
 
 def explain(
     classifier: Classifier, batch: torch.Tensor, method: str = "grad_cam", class_index: ClassIndex = None
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Class logits (N, C) and maps (N, h, w) >= 0 of a loaded checkpoint, at its card's layer, by a method's name."""
-    traced = trace(classifier.model, batch, layer=classifier.cam_layer or None)
-    return traced.logits, cam(traced, method, class_index)
+    """As :func:`explained`, for a loaded checkpoint, at its card's layer."""
+    return explained(
+        classifier.model, batch, method=method, class_index=class_index, layer=classifier.cam_layer or None
+    )
+
+
+def explained(
+    model: nn.Module, images: torch.Tensor, *, method: str, class_index: ClassIndex = None, layer: str | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Class logits (N, C) and maps (N, h, w) >= 0, not scaled, by one of ``CAM_METHODS``.
+
+    Raises:
+        ValueError: as :func:`trace` and :func:`cam`.
+    """
+    name = cam_method(method).name
+    traced = trace(model, images, layer=layer)
+    if name != "score_cam":
+        return traced.logits, cam(traced, name, class_index)
+    from cxrlab.explain.library_cams import score_cam
+
+    with _as_found(model):
+        maps = score_cam(model, images, features=traced.features, classes=traced.classes(class_index))
+    return traced.logits, maps.relu()
 
 
 def cam(traced: Trace, method: str, class_index: ClassIndex = None) -> torch.Tensor:
-    """Maps (N, h, w) >= 0, not scaled, by one of ``CAM_METHODS``. ScoreCAM runs the model again, the others do not.
+    """Maps (N, h, w) >= 0, not scaled, from a forward done before, by a method that does not run the model again.
 
     Raises:
-        ValueError: for an unknown method, a class out of range, or ``class_weights`` on a head that has none.
+        ValueError: for an unknown method, a class out of range, ScoreCAM, or ``class_weights`` on a head that has none.
     """
     name, classes = cam_method(method).name, traced.classes(class_index)
-    own = _OWN_METHODS.get(name)
-    if own is None:
-        from cxrlab.explain.library_cams import library_map
-
-        gradients, features = traced.gradients(classes), traced.features
-        with _as_found(traced.model):
-            return library_map(
-                name, model=traced.model, images=traced.images, features=features, gradients=gradients, classes=classes
-            ).relu()
+    if name == "score_cam":
+        raise ValueError("ScoreCAM runs the model once for every channel; use explained() with the model instead.")
     if name == "class_weights" and traced.head is None:
         raise ValueError("CAM needs a head of global average pooling and one linear layer; use grad_cam instead.")
-    return own(traced.features, traced.gradients(classes)).relu().detach()
+    features, gradients = traced.features, traced.gradients(classes)
+    if name in _OWN_METHODS:
+        return _OWN_METHODS[name](features, gradients).relu().detach()
+    from cxrlab.explain.library_cams import library_map
+
+    return library_map(name, features=features, gradients=gradients).relu()
 
 
 def _grad_cam(features: torch.Tensor, gradients: torch.Tensor) -> torch.Tensor:

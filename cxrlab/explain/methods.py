@@ -13,6 +13,7 @@ class CamMethod:
         name: the word in links and files. title: the name for people. paper: authors, venue, year.
         cost: forwards for one image beyond the prediction, in words.
         class_specific: False where the map is the same for every class.
+        runs_model: True where further forwards are needed after the one of the prediction.
     """
 
     name: str
@@ -20,6 +21,7 @@ class CamMethod:
     paper: str
     cost: str = "none"
     class_specific: bool = True
+    runs_model: bool = False
 
 
 CAM_METHODS = {
@@ -31,7 +33,9 @@ CAM_METHODS = {
         CamMethod("grad_cam_plus_plus", "Grad-CAM++", "Chattopadhay et al., WACV 2018"),
         CamMethod("layer_cam", "LayerCAM", "Jiang et al., IEEE Transactions on Image Processing 2021"),
         CamMethod("eigen_cam", "EigenCAM", "Muhammad and Yeasin, IJCNN 2020", class_specific=False),
-        CamMethod("score_cam", "ScoreCAM", "Wang et al., CVPR Workshops 2020", cost="one a channel: slow"),
+        CamMethod(
+            "score_cam", "ScoreCAM", "Wang et al., CVPR Workshops 2020", cost="one a channel", runs_model=True
+        ),
     )
 }
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import gc
+import weakref
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import nn
 
 from cxrlab.checkpoints import load_checkpoint
-from cxrlab.explain.cam import cam, explain, grad_cam, to_heatmap, trace
+from cxrlab.explain.cam import cam, explain, explained, grad_cam, to_heatmap, trace
 from cxrlab.explain.methods import CAM_METHODS, cam_method
 from cxrlab.models.registry import list_models, model_spec
 from tests.conftest import random_network
@@ -191,12 +193,13 @@ def test_score_cam_weighs_channels_by_what_the_masked_image_scores(images: torch
     torch.manual_seed(3)
     model = _DeepHead(outputs=1).eval()
     traced = trace(model, images[:1], layer="body")
+    found = explained(model, images[:1], method="score_cam", class_index=0, layer="body")[1]
     masks = nn.functional.interpolate(traced.features, size=(SIDE, SIDE), mode="bilinear", align_corners=True)[0]
     low, high = masks.amin(dim=(1, 2), keepdim=True), masks.amax(dim=(1, 2), keepdim=True)
     with torch.inference_mode():
         scores = -model(images[:1] * ((masks - low) / (high - low))[:, None])[:, 0]
     by_hand = (scores.softmax(dim=0)[:, None, None] * traced.features[0]).sum(dim=0).relu()
-    assert torch.allclose(cam(traced, "score_cam", 0)[0], by_hand, atol=1e-5)
+    assert torch.allclose(found[0], by_hand, atol=1e-5)
 
 
 @pytest.mark.parametrize("method", sorted(CAM_METHODS))
@@ -208,7 +211,7 @@ def test_every_method_gives_a_map_and_leaves_the_model_as_found(
     model.fc.weight.requires_grad_(False)
     model.fc.bias.grad = torch.ones(4)
     before = facts(model)
-    maps = cam(trace(model, images[:2], layer="conv5"), method, 0)
+    _, maps = explained(model, images[:2], method=method, class_index=0, layer="conv5")
     assert maps.shape == (2, 3, 3)
     assert maps.isfinite().all()
     assert (maps >= 0).all()
@@ -272,6 +275,21 @@ def test_class_out_of_range(class_index: int | list[int], images: torch.Tensor) 
 def test_class_weights_need_a_linear_head(deep: nn.Module, images: torch.Tensor) -> None:
     with pytest.raises(ValueError, match="CAM needs a head of global average pooling and one linear layer"):
         cam(trace(deep, images, layer="body"), "class_weights", 0)
+
+
+def test_score_cam_needs_the_model(deep: nn.Module, images: torch.Tensor) -> None:
+    with pytest.raises(ValueError, match="ScoreCAM runs the model once for every channel"):
+        cam(trace(deep, images, layer="body"), "score_cam", 0)
+
+
+def test_a_trace_keeps_no_network_alive(images: torch.Tensor) -> None:
+    model = random_network("shufflenet_v2_x0_5")
+    gone = weakref.ref(model.get_submodule("stage2"))
+    traced = trace(model, images, layer="conv5")
+    del model
+    gc.collect()
+    assert gone() is None
+    assert cam(traced, "grad_cam", 1).shape == (3, 3, 3)
 
 
 def test_unknown_method() -> None:
