@@ -33,9 +33,7 @@ CAM_METHODS = {
         CamMethod("grad_cam_plus_plus", "Grad-CAM++", "Chattopadhay et al., WACV 2018"),
         CamMethod("layer_cam", "LayerCAM", "Jiang et al., IEEE Transactions on Image Processing 2021"),
         CamMethod("eigen_cam", "EigenCAM", "Muhammad and Yeasin, IJCNN 2020", class_specific=False),
-        CamMethod(
-            "score_cam", "ScoreCAM", "Wang et al., CVPR Workshops 2020", cost="one a channel", runs_model=True
-        ),
+        CamMethod("score_cam", "ScoreCAM", "Wang et al., CVPR Workshops 2020", cost="one a channel", runs_model=True),
     )
 }
 
