@@ -79,12 +79,12 @@ def lobar(scene: Scene) -> Lesion:
     name = str(rng.choice(["upper", "middle", "lower"], p=[0.32, 0.26, 0.42]))
     inside = lobe(scene, side, name) * scene.lung(side)
     seat = pick(rng, inside * np.clip(thorax.depth / 0.06, 0, 1))
-    radius = rng.uniform(0.13, 0.34)
+    radius = rng.uniform(0.16, 0.36)
     u, v = (thorax.x - thorax.x[seat]) / radius, (thorax.y - thorax.y[seat]) / (radius * rng.uniform(0.85, 1.25))
     ragged = 0.30 * smooth_noise(rng, scene.size, 9) + 0.16 * smooth_noise(rng, scene.size, 24)
     weight = inside * step(1 - np.sqrt(u**2 + v**2) + ragged, 0.13)
     uneven = 1 + 0.13 * smooth_noise(rng, scene.size, 16)
-    height = 0.16 + 0.62 * scene.strength
+    height = 0.26 + 0.62 * scene.strength
     added = height * weight * uneven
     if height > 0.45 and rng.random() < 0.7:
         added -= 0.22 * height * weight * bronchi(scene, side)
@@ -105,24 +105,32 @@ def bronchi(scene: Scene, side: int) -> Field:
 def interstitial(scene: Scene) -> Lesion:
     """A net of fine lines with small knots through both lungs, denser towards the bases, under a thin veil."""
     rng, thorax = scene.rng, scene.thorax
-    height = 0.06 + 0.24 * scene.strength
-    base = rng.uniform(0.1, 0.6)
+    height = 0.12 + 0.26 * scene.strength
+    base = rng.uniform(0.0, 0.5)
     down = np.clip((thorax.y - scene.anatomy.apex) / 1.15, 0, 1)
     where = (1 - base + base * down) * np.clip(0.85 + 0.28 * smooth_noise(rng, scene.size, 5), 0.25, 1.25)
     less = np.where(thorax.x > 0, rng.uniform(0.65, 1.0), rng.uniform(0.65, 1.0)).astype(np.float32)
     weight = np.clip(where * less, 0, 1).astype(np.float32) * thorax.lungs * np.clip(thorax.depth / 0.02, 0, 1)
-    cells = rng.uniform(36, 62)
-    net = np.exp(-((smooth_noise(rng, scene.size, cells) / 0.22) ** 2))
-    net = np.maximum(net, 0.8 * np.exp(-((smooth_noise(rng, scene.size, cells * 1.6) / 0.20) ** 2)))
-    knots = np.clip(smooth_noise(rng, scene.size, 58) - 1.5, 0, 1)
-    added = height * weight * (net - 0.12 + 1.1 * knots + rng.uniform(0.1, 0.45))
+    texture = net(rng, scene.size, rng.uniform(34, 56)) + rng.uniform(0.15, 0.45)
+    added = height * weight * texture
     return Lesion(added.astype(np.float32), weight > MASK_LEVEL, 0.35 * weight)
+
+
+def net(rng: np.random.Generator, size: int, cells: float) -> Field:
+    """Fine lines where smooth noise crosses zero, at two scales, with grain and knots; mean about 0.3."""
+    out = np.zeros((size, size), np.float32)
+    for scale, share in ((1.0, 0.55), (1.55, 0.5)):
+        line = np.exp(-((smooth_noise(rng, size, cells * scale) / 0.30) ** 2))
+        out += share * line * np.clip(0.75 + 0.55 * smooth_noise(rng, size, 14), 0, 1.6)
+    grain = smooth_noise(rng, size, cells * 1.2)
+    knots = np.clip(smooth_noise(rng, size, 52) - 1.6, 0, 0.8)
+    return (out + 0.13 * grain + 0.7 * knots).astype(np.float32)
 
 
 def peripheral(scene: Scene) -> Lesion:
     """Patches of ground glass along the outer wall of both lungs, mostly in the middle and lower zones."""
     rng, thorax = scene.rng, scene.thorax
-    height = 0.10 + 0.42 * scene.strength
+    height = 0.12 + 0.42 * scene.strength
     total = np.zeros_like(thorax.x)
     ragged = 0.32 * smooth_noise(rng, scene.size, 11) + 0.20 * smooth_noise(rng, scene.size, 26)
     for side in (RIGHT, LEFT):

@@ -157,8 +157,8 @@ def check_request(
 def draw_strength(rng: np.random.Generator, difficulty: float) -> float:
     """A lesion's strength: at difficulty 0 in [0.6, 1], at 1 in [0, 0.6]."""
     low, high = (
-        np.interp(difficulty, [0, 0.5, 1], [0.6, 0.08, 0.0]),
-        np.interp(difficulty, [0, 0.5, 1], [1.0, 0.95, 0.6]),
+        np.interp(difficulty, [0, 0.5, 1], [0.6, 0.1, 0.0]),
+        np.interp(difficulty, [0, 0.5, 1], [1.0, 1.0, 0.6]),
     )
     return float(rng.uniform(low, high))
 
@@ -182,7 +182,7 @@ def distractions(rng: np.random.Generator, thorax: Thorax, anatomy: Anatomy, dif
     """Attenuation of what the healthy show too: lung grain, uneven air, a collapsed plate, nipples, a skin fold."""
     size = thorax.x.shape[0]
     lungs = np.clip(thorax.depth / 0.03, 0, 1)
-    out = lungs * (0.022 * smooth_noise(rng, size, 60) + (0.02 + 0.05 * difficulty) * smooth_noise(rng, size, 4))
+    out = lungs * (0.022 * smooth_noise(rng, size, 60) + (0.02 + 0.03 * difficulty) * smooth_noise(rng, size, 4))
     place = rng.uniform(0, 1, 6)
     if rng.random() < 0.5 * difficulty:  # a thin plate of collapsed lung over a dome
         side = 1 if place[0] < 0.5 else -1
