@@ -1,0 +1,140 @@
+"""`cxrlab train`: a new checkpoint from a manifest."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+import typer
+
+from cxrlab.commands.choices import Device, Json, LabelList, ManifestOption, listed
+from cxrlab.commands.terminal import WARNING, show, show_json, working
+from cxrlab.config import Augmentation, Preprocessing, TrainConfig, home
+
+if TYPE_CHECKING:
+    from cxrlab.workflows.train import Trained
+
+SETTINGS = {
+    "epochs": "Passes over the training images.",
+    "batch_size": "Images a step.",
+    "optimiser": "adam, adamw or sgd.",
+    "learning_rate": "Peak of the schedule.",
+    "weight_decay": "Pull of the weights towards 0.",
+    "schedule": "constant, step, plateau, cosine or one_cycle.",
+    "warmup": "Share of the steps until the peak, for cosine and one_cycle.",
+    "loss": "cross_entropy or focal.",
+    "focal_gamma": "Of the focal loss.",
+    "class_weights": "none, balanced or sqrt.",
+    "label_smoothing": "For cross entropy, 0 to 0.5.",
+    "clip_norm": "Largest gradient norm; 0 = no clipping.",
+    "size_schedule": "Sides in pixels spread over the epochs, e.g. 128,160,224; empty: always the input size.",
+    "monitor": "What picks the best epoch: macro_f1, balanced_accuracy, accuracy or loss.",
+    "patience": "Epochs without gain before training stops; 0 = never.",
+    "precision": "fp32 or bf16.",
+    "channels_last": "Memory layout; faster on CPU, same numbers.",
+    "threads": "CPU threads; 0 = torch's choice.",
+    "seed": "Of weights, order and augmentation.",
+}
+
+
+def with_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command an option for every field of TrainConfig, in place of its ``**settings``."""
+    own = inspect.signature(command, eval_str=True).parameters.values()
+    types = get_type_hints(TrainConfig)
+    parameters = [parameter for parameter in own if parameter.kind is not parameter.VAR_KEYWORD]
+    for spec in fields(TrainConfig):
+        is_list = types[spec.name] == tuple[int, ...]
+        option: Any = Annotated[str if is_list else types[spec.name], typer.Option(help=SETTINGS[spec.name])]
+        default = ",".join(map(str, spec.default)) if is_list else spec.default  # type: ignore[arg-type]
+        parameters.append(
+            inspect.Parameter(spec.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=option)
+        )
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return command
+
+
+@with_settings
+def train(
+    manifest: ManifestOption,
+    model: Annotated[str, typer.Option(metavar="NAME", help="A network; `cxrlab models` lists them.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder of the new checkpoint; default CXRLAB_HOME/checkpoints/NAME."),
+    ] = None,
+    title: Annotated[str, typer.Option(help="The checkpoint's name for people.")] = "",
+    labels: LabelList = "",
+    benchmark: Annotated[
+        bool, typer.Option("--benchmark", help="Train on the development part, then measure on the test part.")
+    ] = False,
+    validation: Annotated[float, typer.Option(help="Share of the images held out, by patient.")] = 0.15,
+    split_seed: Annotated[int, typer.Option(help="Of that draw.")] = 0,
+    size: Annotated[int, typer.Option(help="Side of the square input in pixels.")] = 224,
+    resize: Annotated[str, typer.Option(help="stretch, crop or pad.")] = "stretch",
+    augment: Annotated[bool, typer.Option(help="Random changes of training images.")] = True,
+    pretrained: Annotated[
+        bool, typer.Option("--pretrained", help="Start from ImageNet weights; downloads them.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a checkpoint of this name.")] = False,
+    device: Device = "auto",
+    as_json: Json = False,
+    **settings: Any,
+) -> None:
+    """Train a network. Ctrl-C ends after the current step; the same command goes on from there."""
+    from cxrlab.workflows.data_sets import the_manifest
+    from cxrlab.workflows.train import train as run
+    from cxrlab.workflows.training_card import TrainRequest
+
+    target = out or home() / "checkpoints" / model
+    settings["size_schedule"] = _sides(settings["size_schedule"])
+    config = TrainConfig(**settings)
+    unchanged = Augmentation(**{spec.name: 0.0 for spec in fields(Augmentation)})
+    with working() as work:
+        request = TrainRequest(
+            source=the_manifest(manifest, work.progress, work.cancel),
+            model=model,
+            name=target.resolve().name,
+            title=title,
+            labels=listed(labels),
+            benchmark=benchmark,
+            validation=validation,
+            split_seed=split_seed,
+            pretrained=pretrained,
+            config=config,
+            preprocessing=Preprocessing(size=size, resize=resize),
+            augmentation=Augmentation() if augment else unchanged,
+        )
+        trained = run(
+            request,
+            checkpoints=target.resolve().parent,
+            device=device,
+            overwrite=overwrite,
+            progress=work.progress,
+            cancel=work.cancel,
+        )
+    if as_json:
+        show_json(
+            {"checkpoint": str(trained.folder), "card": trained.card.to_json(), "history": asdict(trained.history)}
+        )
+    else:
+        _show(trained)
+
+
+def _sides(text: str) -> tuple[int, ...]:
+    if not all(side.isdecimal() for side in listed(text)):
+        raise ValueError(f"--size-schedule must be numbers of pixels such as 128,160,224, got {text!r}.")
+    return tuple(map(int, listed(text)))
+
+
+def _show(trained: Trained) -> None:
+    history = trained.history
+    best = history.epochs[history.best_epoch]
+    held_out = trained.card.training_data["validation"]["images"]
+    show(f"Trained {trained.card.name}: {len(history.epochs)} epochs, {history.stopped}.")
+    show(f"Best epoch {history.best_epoch + 1} by {history.monitor} on {held_out} held-out images:")
+    show(", ".join(f"{name} {value:.3f}" for name, value in best.metrics.items()))
+    show(f"Weights {trained.card.weights_sha256[:8]} in {trained.folder}")
+    show(WARNING)

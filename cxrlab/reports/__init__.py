@@ -1,0 +1,1 @@
+"""Results as files: overlays, evaluation folders."""
