@@ -19,8 +19,14 @@ with st.container(border=True):
     request = ask(facts)
     running = work.current(evaluation_state.KEY)
     busy = running is not None and running.alive
-    if st.button("Evaluate", type="primary", icon=":material/play_arrow:", disabled=request is None or busy):
-        evaluation_state.begin(request)
+    st.button(
+        "Evaluate",
+        type="primary",
+        icon=":material/play_arrow:",
+        disabled=request is None or busy,
+        on_click=evaluation_state.begin,
+        args=(request,),
+    )
 
 work.watch(evaluation_state.KEY)
 evaluation_state.take_result()

@@ -10,7 +10,7 @@ import streamlit as st
 
 from cxrlab.app import demo, links
 from cxrlab.app.inputs import pick_device
-from cxrlab.app.words import domain_words, interval, plain
+from cxrlab.app.words import plain
 from cxrlab.app.work import sentence
 from cxrlab.labels import LabelSet
 from cxrlab.workflows.checkpoint_facts import CheckpointFacts
@@ -198,10 +198,8 @@ def pick_checkpoints(offered: Offer) -> tuple[str, ...]:
 
 
 def checkpoint_words(facts: CheckpointFacts) -> str:
-    """One line of a picker: title, kind, macro-F1 of the card, training domain."""
-    kind = "ensemble, " if facts.kind == "ensemble" else ""
-    measured = f"macro-F1 {interval(facts.macro_f1)}" if facts.macro_f1 else "not measured"
-    return f"{facts.title} · {kind}{measured} · {domain_words(facts.domain)}"
+    """A checkpoint in a picker: its title, and that it is an ensemble."""
+    return f"{facts.title} (ensemble)" if facts.kind == "ensemble" else facts.title
 
 
 def pick_storage(source: LabelledSource) -> bool:

@@ -45,7 +45,7 @@ class Evaluation:
     notes: tuple[str, ...] = ()
 
 
-def common_labels(checkpoints: Sequence[str]) -> LabelSet:
+def common_labels(checkpoints: Sequence[str | Path]) -> LabelSet:
     """The classes that all these checkpoints share, in order. Raises EvaluationError when they differ."""
     if not checkpoints:
         raise EvaluationError("Choose at least one checkpoint to evaluate.")
@@ -61,7 +61,7 @@ def common_labels(checkpoints: Sequence[str]) -> LabelSet:
 
 def evaluate_manifest(
     source: Path,
-    checkpoints: Sequence[str],
+    checkpoints: Sequence[str | Path],
     *,
     part: str = "all",
     device: str = "auto",
@@ -90,7 +90,7 @@ def evaluate_manifest(
 
 def evaluate_archive(
     data: bytes,
-    checkpoints: Sequence[str],
+    checkpoints: Sequence[str | Path],
     *,
     name: str,
     limits: Limits | None = None,
@@ -131,7 +131,7 @@ def scoring_sha256(info: CheckpointInfo) -> str:
     return hashlib.sha256(json.dumps([facts, members]).encode()).hexdigest()
 
 
-def _once(checkpoints: Sequence[str]) -> tuple[str, ...]:
+def _once(checkpoints: Sequence[str | Path]) -> tuple[str | Path, ...]:
     """The names without repetitions, in the order given."""
     return tuple(dict.fromkeys(checkpoints))
 
@@ -149,7 +149,7 @@ class _Session:
         self._squares: dict[Preprocessing, tuple[np.ndarray, dict[int, str]]] = {}
         self._position, self._count, self._reported = 0, 1, 0
 
-    def evaluation(self, checkpoints: Sequence[str]) -> Evaluation:
+    def evaluation(self, checkpoints: Sequence[str | Path]) -> Evaluation:
         runs, reopened = [], []
         self._count = len(checkpoints)
         for self._position, name in enumerate(checkpoints):
@@ -235,7 +235,7 @@ class _Session:
         card, dataset = info.card, self.dataset
         squares, errors = self._read(card.preprocessing or Preprocessing())  # a model's card has one
         readable = np.array([row for row in range(len(dataset)) if row not in errors], dtype=int)
-        with pool.borrow(str(info.folder)) as loaded:
+        with pool.borrow(info.folder) as loaded:
             progress = self._phase(0.3, 0.9, f"{card.title}: image")
             predicted = predict(loaded, squares, device=self.device, progress=progress, cancel=self.cancel)
         self._note(*predicted.notes)

@@ -167,7 +167,7 @@ def card_metrics(
 ) -> dict[str, Any]:
     """The ``metrics`` of a card: a saved checkpoint measured on a part of the benchmark split."""
     run = evaluate_manifest(
-        source, [str(folder)], part=part, device=device, store=False, reuse=False, progress=progress
+        source, [folder], part=part, device=device, store=False, reuse=False, progress=progress
     ).runs[0]
     return {
         "dataset": run.facts.dataset,
