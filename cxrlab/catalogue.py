@@ -74,13 +74,13 @@ def _folders(root: Path) -> list[Path]:
 
 
 def find_checkpoint(name: str | Path, roots: Sequence[Path] | None = None) -> CheckpointInfo:
-    """A checkpoint by name, or by the path of its folder.
+    """A checkpoint by name (a text), or by its folder (a Path): no text from a link ever becomes a path.
 
     Raises:
         CheckpointError: for an unknown name, naming those there are, or when it is broken, saying why.
     """
-    if isinstance(name, Path) or "/" in name or os.sep in name:
-        return read_checkpoint(Path(name))
+    if isinstance(name, Path):
+        return read_checkpoint(name)
     searched = checkpoint_roots() if roots is None else roots
     for root in searched:
         if (root / checked_name(name)).is_dir():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -11,8 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
-from torch import fx, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch import nn
 
 from cxrlab.config import Activation, Preprocessing
 from cxrlab.data.transforms import resize_pixels, to_batch
@@ -223,27 +221,3 @@ def on_device(
 
 def _laid_out(batch: torch.Tensor, device: torch.device) -> torch.Tensor:
     return batch.to(device).contiguous(memory_format=torch.channels_last)
-
-
-def optimise(model: nn.Module) -> nn.Module:
-    """The same model made faster for inference, in place: batch norms folded into convolutions, channels last.
-
-    Probabilities stay within 1e-4. Names of layers stay, the maps of containers stay; only a convolution that had a
-    batch norm behind it gives that norm's output. For a frozen model in evaluation mode; what can not be traced stays.
-    """
-    try:
-        graph = fx.symbolic_trace(model).graph
-    except Exception:  # tracing runs the model's own code on stand-ins: it may fail in any way, and then nothing folds
-        return model.to(memory_format=torch.channels_last)
-    modules = dict(model.named_modules())
-    calls = Counter(str(node.target) for node in graph.nodes if node.op == "call_module")
-    for node in graph.nodes:
-        source = node.args[0] if node.op == "call_module" and node.args else None
-        if not isinstance(source, fx.Node) or source.op != "call_module" or len(source.users) != 1:
-            continue
-        norm, convolution = modules[str(node.target)], modules[str(source.target)]
-        once = calls[str(node.target)] == calls[str(source.target)] == 1
-        if once and type(norm) is nn.BatchNorm2d and type(convolution) is nn.Conv2d:
-            model.set_submodule(str(source.target), fuse_conv_bn_eval(convolution, norm))
-            model.set_submodule(str(node.target), nn.Identity().eval())
-    return model.to(memory_format=torch.channels_last)

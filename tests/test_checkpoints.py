@@ -426,7 +426,7 @@ def test_unknown_name_lists_the_known_ones(tiny_checkpoints: Path) -> None:
         load_checkpoint("dog")
 
 
-@pytest.mark.parametrize("name", ["", "..", "Tiny", "a b", "\0"])
+@pytest.mark.parametrize("name", ["", "..", "Tiny", "a b", "\0", "/etc", "../checkpoints/tiny_mobilenet"])
 def test_names_can_not_leave_the_root(tiny_checkpoints: Path, name: str) -> None:
     with pytest.raises(CheckpointError, match="name must be lower-case"):
         find_checkpoint(name)

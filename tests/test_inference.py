@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,13 +22,11 @@ from cxrlab.inference import (
     forward,
     forward_with_features,
     on_device,
-    optimise,
     predict,
     resolve_device,
     scores_from_logits,
     squares_of,
 )
-from cxrlab.models.registry import list_models, model_spec
 from cxrlab.progress import Cancelled
 from tests.conftest import random_network
 
@@ -99,67 +96,6 @@ def test_logits_of_a_wrong_shape() -> None:
         class_logits(np.zeros((2, 2)), "binary_sigmoid")
     with pytest.raises(ValueError, match=r"shape \(N, C\) for softmax, got \(2,\)"):
         class_logits(np.zeros(2), "softmax")
-
-
-@pytest.mark.parametrize("name", list_models())
-def test_optimised_network_gives_the_same_probabilities(name: str) -> None:
-    """Against the network as torchvision made it, within the 1e-4 promised."""
-    plain = random_network(name).requires_grad_(False)
-    images = torch.randn(3, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(1))
-    with torch.inference_mode():
-        spread = plain(images).std()  # the random head is far too sure of itself: bring the logits near 1
-        expected = functional.softmax(plain(images) / spread, dim=1)
-        fast = optimise(copy.deepcopy(plain))
-        assert torch.allclose(functional.softmax(fast(images) / spread, dim=1), expected, atol=1e-4)
-    norms = [sum(isinstance(m, nn.BatchNorm2d) for m in model.modules()) for model in (plain, fast)]
-    assert norms[1] < norms[0]
-
-
-@pytest.mark.parametrize("name", list_models())
-def test_optimised_network_keeps_the_feature_map(name: str) -> None:
-    plain = random_network(name).requires_grad_(False)
-    images = torch.randn(2, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(1))
-    layer = model_spec(name).cam_layer
-    before, after = (
-        forward_with_features(model, images, layer)[1] for model in (plain, optimise(copy.deepcopy(plain)))
-    )
-    assert torch.allclose(before, after, atol=1e-3 * float(before.abs().max()))
-
-
-class _Shared(nn.Module):
-    """One batch norm for two convolutions, and a convolution that is also used without its norm: nothing may fold."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.one, self.two, self.three = (nn.Conv2d(3, 3, 1) for _ in range(3))
-        self.shared, self.own = nn.BatchNorm2d(3), nn.BatchNorm2d(3)
-        for norm in (self.shared, self.own):
-            nn.init.uniform_(norm.running_mean)
-            nn.init.uniform_(norm.running_var, 0.5, 2)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        third = self.three(x)
-        return self.shared(self.one(x)) + self.shared(self.two(x)) + self.own(third) + third
-
-
-class _Untraceable(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv, self.norm = nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.norm(self.conv(x)) if x.sum() > 0 else x
-
-
-@pytest.mark.parametrize("make", [_Shared, _Untraceable])
-def test_only_safe_pairs_are_folded(make: type[nn.Module]) -> None:
-    model = make().eval().requires_grad_(False)
-    images = torch.rand(2, 3, 8, 8)
-    before = model(images)
-    assert torch.allclose(optimise(model)(images), before, atol=1e-6)
-    assert sum(isinstance(module, nn.BatchNorm2d) for module in model.modules()) == len(
-        [name for name in ("shared", "own", "norm") if hasattr(model, name)]
-    )
 
 
 def test_prediction_is_a_plain_forward(network: nn.Module, squares: np.ndarray) -> None:

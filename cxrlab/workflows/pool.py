@@ -204,7 +204,7 @@ def _load_for_inference(info: CheckpointInfo) -> LoadedCheckpoint:
     from dataclasses import replace
 
     from cxrlab.checkpoints import load_checkpoint
-    from cxrlab.inference import optimise
+    from cxrlab.folding import optimise
 
     loaded = load_checkpoint(info.folder)
     return replace(loaded, network=optimise(loaded.model))
