@@ -60,20 +60,20 @@ COLUMNS = (
 )
 
 SAMPLES = (
-    (0, "PA"),
-    (1, "PA"),
-    (2, "PA"),
-    (3, "PA"),
-    (4, "AP"),
     (5, "AP"),
-    (6, "AP"),
-    (7, "AP"),
     (8, "PA"),
-    (9, "AP"),
+    (2, "PA"),
+    (7, "AP"),
+    (0, "PA"),
     (10, "PA"),
+    (3, "PA"),
+    (9, "AP"),
+    (4, "AP"),
     (11, "AP"),
+    (6, "AP"),
+    (1, "PA"),
 )
-"""The bundled sample pictures: (patient of SAMPLE_SEED, view); the class follows from the patient."""
+"""The bundled sample pictures: (patient of SAMPLE_SEED, view). The class follows from the patient."""
 
 SAMPLE_COLUMNS = ("path", "label", "patient_id", "view", "source", "domain", "title", "credit", "licence")
 
