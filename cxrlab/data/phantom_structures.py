@@ -16,6 +16,16 @@ Points = NDArray[np.float64]
 OVERSAMPLING = 2  # strokes are drawn at twice the size and averaged, Pillow draws without smooth edges
 
 
+# Corners of the left shoulder blade in PA, from the upper inner one around, and its ridge.
+BLADE = np.array(
+    [
+        [0.70, 0.745, 0.765, 0.81, 0.86, 0.90, 0.99, 0.97, 0.82],
+        [-0.60, -0.38, -0.20, -0.03, -0.12, -0.36, -0.52, -0.62, -0.66],
+    ]
+).T
+BLADE_RIDGE = np.array([[0.73, -0.52], [0.85, -0.60], [1.0, -0.67]])
+
+
 class Sheet:
     """A drawing in body coordinates that becomes a field (H, W). A later stroke covers an earlier one."""
 
@@ -53,6 +63,12 @@ class Sheet:
         """The drawing (size, size) float32, blurred by ``blur`` pixels at 512 px."""
         out = np.asarray(self._image.reduce(OVERSAMPLING), np.float32)
         return ndimage.gaussian_filter(out, blur * self._size / 512, truncate=3)
+
+
+def circle(count: int) -> Points:
+    """Points (count, 2) on the closed unit circle."""
+    angles = np.linspace(0, 2 * np.pi, count)
+    return np.stack([np.cos(angles), np.sin(angles)], axis=1)
 
 
 def bezier(controls: Points, steps: int = 28) -> Points:
@@ -114,38 +130,23 @@ def ribs(anatomy: Anatomy, pose: Pose, size: int) -> Field:
 
 
 def girdle(anatomy: Anatomy, pose: Pose, size: int) -> Field:
-    """Attenuation of clavicles, shoulder blades and upper arm heads; in AP the blades lie over the lungs."""
+    """Attenuation of clavicles, shoulder blades and upper arms; in AP the blades lie over the lungs."""
     collar, blade = Sheet(anatomy, pose, size), Sheet(anatomy, pose, size)
-    ap = pose.view == "AP"
-    inwards, lift = (0.15, -0.05) if ap else (0.0, 0.0)
+    inwards, lift = (0.15, -0.05) if pose.view == "AP" else (0.0, 0.0)
     for side in (RIGHT, LEFT):
-        mirror, turn = np.array([side, 1.0]), np.array([pose.yaw, 0.0])
+        mirror = np.array([side, 1.0])
         path = bezier(
-            np.array([[0.055, -0.545 + lift], [0.30, -0.53 + lift], [0.48, -0.83 + lift], [0.95, -0.72 + lift]]), 40
+            np.array([[0.055, -0.545], [0.30, -0.53], [0.48, -0.83], [0.95, -0.72]]) + np.array([0, lift]), 40
         )
-        widths = 0.021 + 0.012 * np.exp(-np.linspace(0, 1, 40) / 0.1) + 0.006 * np.linspace(0, 1, 40) ** 3
-        bone(collar, path * mirror + turn, widths, inside=0.30, cortex=0.46)
-        corners = np.array(
-            [
-                [0.70, -0.60],
-                [0.745, -0.38],
-                [0.765, -0.20],
-                [0.81, -0.03],
-                [0.86, -0.12],
-                [0.90, -0.36],
-                [0.99, -0.52],
-                [0.97, -0.62],
-                [0.82, -0.66],
-            ]
-        )
-        outline = (corners - np.array([inwards, lift / 2])) * mirror
+        along = np.linspace(0, 1, 40)
+        widths = 0.021 + 0.012 * np.exp(-along / 0.1) + 0.006 * along**3
+        bone(collar, path * mirror + [pose.yaw, 0], widths, inside=0.30, cortex=0.46)
+        outline = (BLADE - [inwards, lift / 2]) * mirror
         blade.area(outline, 0.12)
         blade.line(outline[:5], 0.011, 0.27)
         blade.line(outline[4:7], 0.016, 0.22)
-        ridge = np.array([[0.73, -0.52], [0.85, -0.60], [1.0, -0.67]]) - np.array([inwards, lift / 2])
-        blade.line(ridge * mirror, 0.022, 0.20)
-        angles = np.linspace(0, 2 * np.pi, 40)
-        head = np.stack([1.06 - inwards * 0.5 + 0.115 * np.cos(angles), -0.55 + 0.12 * np.sin(angles)], axis=1)
+        blade.line((BLADE_RIDGE - [inwards, lift / 2]) * mirror, 0.022, 0.20)
+        head = np.array([1.06, -0.55]) + np.array([0.115, 0.12]) * circle(40) - [inwards * 0.5, 0]
         blade.area(head * mirror, 0.34)
         blade.line(head * mirror, 0.010, 0.45)
         shaft = np.array([[1.10, -0.52], [1.17, -0.30], [1.22, 0.10]]) - [inwards * 0.5, 0]
@@ -157,7 +158,6 @@ def spine(anatomy: Anatomy, pose: Pose, size: int) -> Field:
     """Attenuation of the vertebrae: bodies with end plates, pedicles and spinous processes."""
     sheet = Sheet(anatomy, pose, size)
     edges = -1.02 + np.cumsum(np.r_[0.0, np.linspace(0.088, 0.128, 20)])
-    angles = np.linspace(0, 2 * np.pi, 20)
     for top, bottom in pairwise(edges):
         middle, height = (top + bottom) / 2, bottom - top
         centre = anatomy.scoliosis * np.sin(2.4 * middle) - 0.8 * pose.yaw
@@ -174,9 +174,9 @@ def spine(anatomy: Anatomy, pose: Pose, size: int) -> Field:
         sheet.line(outline[1:4] + shift, 0.007, 0.30)
         sheet.line(outline[[4, 5, 0]] + shift, 0.007, 0.30)
         for side in (RIGHT, LEFT):
-            pedicle = np.stack([0.013 * np.cos(angles), 0.2 * height * np.sin(angles)], axis=1)
+            pedicle = circle(20) * [0.013, 0.2 * height]
             sheet.area(pedicle + shift + (side * 0.62 * half - 0.3 * pose.yaw, middle - 0.1 * height), 0.40)
-        process = np.stack([0.010 * np.cos(angles), 0.26 * height * np.sin(angles)], axis=1)
+        process = circle(20) * [0.010, 0.26 * height]
         sheet.area(process + shift + (-0.6 * pose.yaw, middle + 0.25 * height), 0.30)
     return sheet.field(1.9)
 
@@ -254,13 +254,11 @@ def hilum_shadow(thorax: Thorax, side: int, anatomy: Anatomy, pose: Pose) -> Fie
 def cables(rng: np.random.Generator, anatomy: Anatomy, pose: Pose, size: int) -> Field:
     """Attenuation of monitoring cables and electrodes that lie on the patient."""
     sheet = Sheet(anatomy, pose, size)
-    angles = np.linspace(0, 2 * np.pi, 24)
     for _ in range(pose.wires):
         end = np.array([rng.uniform(-0.6, 0.6), rng.uniform(-0.45, 0.35)])
         leave = np.array([rng.choice([-1.1, 1.1]), rng.uniform(-0.2, 1.0)])
         middle = (end + leave) / 2 + rng.normal(0, 0.18, 2)
         sheet.line(bezier(np.stack([end, middle, leave]), 40), 0.007, 0.40)
-        disc = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-        sheet.area(end + 0.026 * disc, 0.18)
-        sheet.area(end + 0.011 * disc, 0.75)
+        sheet.area(end + 0.026 * circle(24), 0.18)
+        sheet.area(end + 0.011 * circle(24), 0.75)
     return sheet.field(0.8)
