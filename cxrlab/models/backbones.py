@@ -92,7 +92,12 @@ def shufflenet_v2_x0_5(*, num_classes: int, pretrained: bool = False) -> nn.Modu
 )
 def efficientnet_b0(*, num_classes: int, pretrained: bool = False, dropout: float = 0.2) -> nn.Module:
     """MBConv blocks with squeeze-and-excitation; a 1280-channel map, pooling, dropout, one linear layer."""
-    return _with_head(models.efficientnet_b0, num_classes=num_classes, pretrained=pretrained, dropout=dropout)
+    network = _with_head(models.efficientnet_b0, num_classes=num_classes, pretrained=pretrained, dropout=dropout)
+    # torchvision draws it from +-1/sqrt(num_classes), meant for 1000 classes: with 4, training begins far below chance
+    head = network.get_submodule(_head_path(network))
+    assert isinstance(head, nn.Linear)
+    nn.init.normal_(head.weight, std=0.01)
+    return network
 
 
 @register(
