@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -116,7 +117,7 @@ def _show_methods(evaluation: Evaluation) -> None:
     """How the intervals were made: all checkpoints' alike."""
     report = evaluation.runs[0].report
     methods = dict.fromkeys(
-        estimate.method
+        re.sub(r", \d+ of them undefined", "", estimate.method)  # draws in which a class did not occur
         for estimate in (report.accuracy, report.macro_f1, *(entry.auc for entry in report.classes))
         if estimate.n
     )
