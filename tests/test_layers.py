@@ -40,7 +40,7 @@ RECORDS = {"labels", "config", "predictions", "results", "progress"}
 CARDS = {"cards", "catalogue"}  # checkpoints as far as they can be read without torch
 SCREEN = {"streamlit", "plotly"}
 
-INFERENCE = RECORDS | {"data", "models"}
+INFERENCE = RECORDS | {"data", "models", "folding"}
 TRAINING = INFERENCE | CARDS | {"losses", "inference", "ensembles", "metrics", "checkpoints"}
 TRUST = TRAINING | {"weights", "segmentation", "patches", "explain", "training"}
 WORKFLOWS = TRUST | {"checkup", "input_gate", "importing", "exporting", "runs", "jobs"}
@@ -59,6 +59,7 @@ LAYERS = {
     "data": Layer({"labels", "config", "results", "progress"}, never={"streamlit"}),
     "models": Layer({"labels", "config"}, never=SCREEN),
     "losses": Layer({"labels", "config"}, never=SCREEN),
+    "folding": Layer(never=SCREEN),  # networks made faster
     "ensembles": Layer({"config", "predictions", "labels", "losses"}, never=SCREEN),
     "jobs": Layer({"config"}, never={"torch"} | SCREEN),
     # Checkpoints.
