@@ -194,13 +194,18 @@ def _members(picture: Picture, result: ModelResult, choice: HeatmapChoice) -> No
 
 
 def members_markdown(members: Sequence[MemberResult], column: int, class_name: str, total: float) -> str:
-    """The sum as a table: weight x score of every member, and the ensemble's score."""
+    """The sum as a table: what every member adds to the ensemble's score of a class.
+
+    A member adds weight x score in soft voting, and its weight where it decides for the class in hard voting.
+    """
+    products = [member.weight * float(member.scores[column]) for member in members]
+    votes = [member.weight * (int(np.argmax(member.scores)) == column) for member in members]
+    soft = abs(sum(products) - total) <= abs(sum(votes) - total)
     rows = [
-        f"| {plain(member.title)} | {member.weight:.3f} | {member.scores[column]:.3f} "
-        f"| {member.weight * member.scores[column]:.3f} |"
-        for member in members
+        f"| {plain(member.title)} | {member.weight:.3f} | {member.scores[column]:.3f} | {added:.3f} |"
+        for member, added in zip(members, products if soft else votes, strict=True)
     ]
-    head = f"| {plain(class_name)} | weight | score | product |\n|---|--:|--:|--:|"
+    head = f"| {plain(class_name)} | weight | score | {'product' if soft else 'vote'} |\n|---|--:|--:|--:|"
     return "\n".join([head, *rows, f"| **Ensemble** | | | **{total:.3f}** |"])
 
 

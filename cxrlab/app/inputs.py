@@ -49,26 +49,26 @@ def pick_checkpoints(facts: Sequence[CheckpointFacts], domain: str) -> list[Chec
     automatic = not st.session_state.get("m:by_hand") and domain != st.session_state.get("m:domain")
     if chosen is None or automatic:
         chosen = preselected(facts, domain)
+        session.choose_list("m", chosen)
         st.session_state["m:domain"] = domain
-    for name in names:
-        if linked or automatic or f"pick:{name}" not in st.session_state:
-            st.session_state[f"pick:{name}"] = name in chosen
-    picked = [name for name in names if st.session_state[f"pick:{name}"]]
+    key = session.fresh_key("pick", names[0], anew=linked or automatic)
+    picked = [name for name in names if st.session_state.get(key + name, name in chosen)]
     for group in sorted(dict.fromkeys(each.domain for each in facts), key=lambda group: group != domain):
         st.markdown(f"**Trained on {domain_words(group)}**")
-        _boxes([each for each in facts if each.domain == group], full=len(picked) >= session.MOST_CHECKPOINTS)
+        _boxes([each for each in facts if each.domain == group], key, picked)
     session.choose_list("m", picked)
     return [each for each in facts if each.name in picked]
 
 
-def _boxes(facts: Sequence[CheckpointFacts], *, full: bool) -> None:
+def _boxes(facts: Sequence[CheckpointFacts], key: str, picked: Sequence[str]) -> None:
+    full = len(picked) >= session.MOST_CHECKPOINTS
     for each in facts:
-        key = f"pick:{each.name}"
         with st.container(gap=None):
             st.checkbox(
                 plain(each.title) + (" :gray-badge[ensemble]" if each.kind == "ensemble" else ""),
-                key=key,
-                disabled=full and not st.session_state[key],
+                value=each.name in picked,
+                key=key + each.name,
+                disabled=full and each.name not in picked,
                 on_change=_chose_by_hand,
             )
             st.caption(plain(facts_line(each)))
@@ -91,25 +91,27 @@ def pick_samples(samples: Sequence[Sample]) -> list[Sample]:
     """Some of the gallery; the choice is in the URL as ``sample``."""
     by_id = {sample.id: sample for sample in samples}
     chosen = session.chosen_list("sample", by_id)
-    if session.came_by_link("sample") or "pick:samples" not in st.session_state:
-        st.session_state["pick:samples"] = list(by_id)[:1] if chosen is None else chosen
+    if chosen is None:
+        chosen = list(by_id)[:1]
+    moved = st.session_state.pop("sample:moved", False)
     picked = st.multiselect(
         "Samples",
         list(by_id),
-        key="pick:samples",
+        default=chosen,
+        key=session.fresh_key("samples", anew=session.came_by_link("sample") or moved),
         format_func=lambda id_: by_id[id_].title if id_ in by_id else id_,
         placeholder="Choose X-rays of the gallery",
         max_selections=demo.most_images(),
     )
-    st.button("Next sample", on_click=_next_sample, args=(list(by_id),), icon=":material/skip_next:")
     session.choose_list("sample", picked)
+    st.button("Next sample", on_click=_next_sample, args=(list(by_id), picked), icon=":material/skip_next:")
     return [by_id[id_] for id_ in picked]
 
 
-def _next_sample(ids: list[str]) -> None:
-    picked = st.session_state["pick:samples"]
+def _next_sample(ids: Sequence[str], picked: Sequence[str]) -> None:
     place = ids.index(picked[-1]) + 1 if picked else 0
-    st.session_state["pick:samples"] = [ids[place % len(ids)]]
+    session.choose_list("sample", [ids[place % len(ids)]])
+    st.session_state["sample:moved"] = True
 
 
 def sample_file(sample: Sample) -> SourceFile:

@@ -60,3 +60,20 @@ def choose_list(name: str, values: Sequence[str]) -> None:
     if st.query_params.get_all(name) != list(values):
         st.query_params[name] = list(values)
     st.session_state[f"url:{name}"] = list(values)
+
+
+def fresh_key(name: str, probe: str = "", *, anew: bool) -> str:
+    """Key for a widget whose default shows a remembered choice; another one whenever it has to show a new choice.
+
+    Writing the choice into ``st.session_state`` instead is not safe: when the page runs again before the browser got
+    the first run's message, the order to change the widget is lost, and it shows another value than the server has.
+
+    Args:
+        name: of the choice. probe: ends the key of one of the widgets, where several share the choice.
+        anew: the choice was changed from elsewhere (a link, a button).
+    """
+    key = f"{name}:{st.session_state.get(f'generation:{name}', 0)}:"
+    if anew or key + probe not in st.session_state:
+        st.session_state[f"generation:{name}"] = st.session_state.get(f"generation:{name}", 0) + 1
+        key = f"{name}:{st.session_state[f'generation:{name}']}:"
+    return key

@@ -11,9 +11,8 @@ from zipfile import ZipFile
 
 from cxrlab.catalogue import find_checkpoint
 from cxrlab.data.images import Limits, Xray, XrayError, display_name, read_archive, read_xray
-from cxrlab.explain.methods import CAM_METHODS
 from cxrlab.progress import Cancel, Progress, check, never, silent
-from cxrlab.workflows.compare import CamOptions, ModelResult, compare
+from cxrlab.workflows.compare import CAM_METHODS, CamOptions, ModelResult, compare
 from cxrlab.workflows.memory import Memory, Picture, picture_of
 
 __all__ = [
@@ -153,7 +152,8 @@ def _cam_of(name: str, cam: CamOptions | None) -> CamOptions | None:
 def _key(name: str, cam: CamOptions | None, device: str) -> tuple[str, ...]:
     """Everything a result depends on besides the image."""
     shown = (cam.method, cam.class_id or "") if cam else ("", "")
-    return (name, find_checkpoint(name).card.weights_sha256, *shown, device, str(CODE_VERSION))
+    card = hashlib.sha256(find_checkpoint(name).card.to_text().encode()).hexdigest()  # weights and how they are used
+    return (name, card, *shown, device, str(CODE_VERSION))
 
 
 class _Reading:

@@ -14,6 +14,7 @@ from streamlit.testing.v1 import AppTest
 from cxrlab.config import repository
 from cxrlab.workflows.samples import Sample
 
+WORKS = ("work:comparison", "work:fetch", "work:evaluate")
 TIMEOUT_S = 120  # the first import of torch on a busy machine
 
 
@@ -57,7 +58,7 @@ def settled(app: AppTest) -> AppTest:
     """Run the page again until its background work has ended."""
     deadline = time.monotonic() + TIMEOUT_S
     while time.monotonic() < deadline:
-        works = [value for key, value in app.session_state.filtered_state.items() if key.startswith("work:")]
+        works = [app.session_state[key] for key in WORKS if key in app.session_state]
         if not any(work.alive for work in works):
             return app.run()
         time.sleep(0.05)

@@ -8,7 +8,6 @@ from streamlit.testing.v1 import AppTest
 from cxrlab import __version__
 from cxrlab.app import frame
 from cxrlab.config import repository
-from tests.app.conftest import words
 
 
 def test_the_menu_has_only_pages_that_exist() -> None:
