@@ -56,7 +56,9 @@ def head(evaluation: Evaluation) -> None:
         again = len(evaluation.reopened)
         stored = "all" if again == len(evaluation.runs) else f"{again} of {len(evaluation.runs)}"
         st.badge(f"Reopened from store: {stored}", icon=":material/history:", color="gray")
-    st.caption(plain(f"Classes: {', '.join(evaluation.labels.names)} · {made} · newest {run.facts.created}"))
+    st.caption(
+        plain(f"Classes: {', '.join(short_names(evaluation.labels))} · {made} · {tables.when(run.facts.created)}")
+    )
     for note in evaluation.notes:
         st.info(plain(note), icon=":material/info:")
     _dropped(evaluation)

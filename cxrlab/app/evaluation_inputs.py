@@ -17,7 +17,7 @@ from cxrlab.workflows.checkpoint_facts import CheckpointFacts
 from cxrlab.workflows.labelled_sources import PHANTOM_IMAGES, LabelledSource, Part
 
 MOST_CHECKPOINTS = 12
-SETS = {"phantom": "Phantom set", "path": "On this computer", "zip": "Upload a ZIP"}
+SETS = {"phantom": "Phantoms", "path": "CSV or folder", "zip": "ZIP"}
 PARTS = {"all": "All images", "test": "Benchmark test part"}
 EXAMPLE_LABELS = "path,label,patient_id,view,source\nimages/001.png,normal,p1,PA,hospital A\n"
 
@@ -74,7 +74,7 @@ def _phantom_source() -> LabelledSource:
 
 def _path_source() -> LabelledSource | None:
     text = st.text_input(
-        "CSV or folder",
+        "Path of a CSV or folder on this computer",
         key="path",
         bind="query-params",
         persist_state="session",
@@ -88,7 +88,7 @@ def _path_source() -> LabelledSource | None:
 
 def _zip_source() -> LabelledSource | None:
     limits = demo.limits()
-    file = st.file_uploader("ZIP with images and labels.csv", type=["zip"], key="zip")
+    file = st.file_uploader("ZIP with images and a labels.csv", type=["zip"], key="zip")
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(
             f"labels.csv has the columns path and label; patient_id, view and source where known. Up to "

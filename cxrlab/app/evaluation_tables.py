@@ -30,10 +30,15 @@ OVERALL_COLUMNS = {
 
 
 def set_words(evaluation: Evaluation) -> str:
-    """``phantom, all images: 240 images of 96 patients``."""
+    """``phantom (all images): 240 images of 96 patients``."""
     run = evaluation.runs[0]
     part = PARTS.get(run.facts.part, run.facts.part)
-    return f"{run.facts.dataset}, {part}: {run.report.n_images:,} images of {run.report.n_patients:,} patients"
+    return f"{run.facts.dataset} ({part}): {run.report.n_images:,} images of {run.report.n_patients:,} patients"
+
+
+def when(created: str) -> str:
+    """ISO 8601 in UTC as people read it: ``2026-01-31 09:05 UTC``."""
+    return f"{created[:16].replace('T', ' ')} UTC"
 
 
 def weights_words(evaluation: Evaluation) -> str:
@@ -71,9 +76,11 @@ def _method_words(method: str) -> str:
 
 
 def overall_estimates(evaluation: Evaluation) -> dict[str, dict[str, Estimate]]:
-    """Estimate by column title, by model name: for the table, and for the figure beside it."""
+    """Estimate by column title, by model name, for the figure; the majority-class rate is the set's, not a model's."""
     return {
-        name: {title: getattr(run.report, metric) for title, metric in OVERALL_COLUMNS.items()}
+        name: {
+            title: getattr(run.report, metric) for title, metric in OVERALL_COLUMNS.items() if metric != "majority_rate"
+        }
         for name, run in zip(model_names(evaluation), evaluation.runs, strict=True)
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from cxrlab.app import demo, evaluation_state
-from cxrlab.app.evaluation_tables import PARTS
+from cxrlab.app.evaluation_tables import PARTS, when
 from cxrlab.app.words import plain
 from cxrlab.labels import LabelSet
 from cxrlab.workflows.stored_results import StoredSet
@@ -32,7 +32,7 @@ def _row(stored: StoredSet) -> None:
         with st.container(gap=None):
             st.markdown(f"**{plain(stored.dataset)}** · {plain(part)} · {stored.images:,} images")
             classes = ", ".join(LabelSet.from_ids(stored.labels).names)
-            st.caption(plain(f"{titles} · {classes} · {stored.created[:16].replace('T', ' ')} UTC"))
+            st.caption(plain(f"{titles} · {classes} · {when(stored.created)}"))
         st.button(
             "Open",
             key=f"open-{stored.id}",

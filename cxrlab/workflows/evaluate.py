@@ -84,7 +84,9 @@ def evaluate_manifest(
         Cancelled: checkpoints that were finished before stay stored.
     """
     names = _once(checkpoints)
-    dataset = manifest_set(source, common_labels(names), part=part)
+    labels = common_labels(names)
+    progress(0, 1000 * len(names), "Reading the labelled set")
+    dataset = manifest_set(source, labels, part=part)
     return _Session(dataset, device, store, reuse, progress, cancel).evaluation(names)
 
 
@@ -235,6 +237,7 @@ class _Session:
         card, dataset = info.card, self.dataset
         squares, errors = self._read(card.preprocessing or Preprocessing())  # a model's card has one
         readable = np.array([row for row in range(len(dataset)) if row not in errors], dtype=int)
+        self._phase(0.3, 0.9)(0, 1, f"{card.title}: loading")
         with pool.borrow(info.folder) as loaded:
             progress = self._phase(0.3, 0.9, f"{card.title}: image")
             predicted = predict(loaded, squares, device=self.device, progress=progress, cancel=self.cancel)
