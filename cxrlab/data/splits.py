@@ -171,7 +171,9 @@ def _folds(manifest: Manifest, folds: int, seed: int) -> list[np.ndarray]:
     _, codes = np.unique(strata, return_inverse=True)
     masks = []
     if np.bincount(codes).max() < folds:
-        raise SplitError(f"{folds} folds need a class with {folds} images in one source, got {np.bincount(codes).max()}.")
+        raise SplitError(
+            f"{folds} folds need a class with {folds} images in one source, got {np.bincount(codes).max()}."
+        )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a class rarer than the folds: said in the docstrings
         for _, held_out in StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(codes, codes, patients):

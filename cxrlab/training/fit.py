@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +24,8 @@ from cxrlab.results import Epoch, History
 from cxrlab.training.interrupts import Interrupts
 from cxrlab.training.schedule import make_optimiser, make_plateau, make_schedule
 from cxrlab.training.state import load_state, save_state, write_epochs
+
+logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # it announces its precision on every start
 
 _PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed"}
 
@@ -98,7 +101,7 @@ def fit(
     Raises:
         ValueError: empty data, a class without training images, or a damaged ``last.pt``.
     """
-    if not len(train) or not len(validation):
+    if not (len(train) and len(validation)):
         raise ValueError(f"Training and validation need images, got {len(train)} and {len(validation)}.")
     run_folder.mkdir(parents=True, exist_ok=True)
     if config.threads:
@@ -195,8 +198,7 @@ class _Trainer:
 
     def _step(self, rows: np.ndarray, size: int) -> float:
         """One optimiser step; the batch's mean loss."""
-        if len(rows) == 1:  # batch norm needs two images
-            rows = np.repeat(rows, 2)
+        rows = np.repeat(rows, 2) if len(rows) == 1 else rows  # batch norm needs two images
         squares = torch.from_numpy(self.train.squares[rows]).to(self.fabric.device)
         grey = augment(squares, self.augmentation, size=size, generator=self.generator)
         loss = self.loss(self._logits(grey), torch.from_numpy(self.train.y_true[rows]).to(self.fabric.device))
@@ -266,10 +268,9 @@ class _Trainer:
 
     def _resume(self) -> None:
         """Go on from ``last.pt`` when there is one."""
-        path = self.folder / "last.pt"
-        if not path.exists():
+        if not (self.folder / "last.pt").exists():
             return
-        saved = load_state(path)
+        saved = load_state(self.folder / "last.pt")
         if TrainConfig.from_json(saved["config"]) != self.config:
             raise ValueError(
                 f"{self.folder.name} holds a run with other settings; use them again or choose another folder."
@@ -295,6 +296,5 @@ class _Trainer:
         )
 
     def _history(self, stopped: str) -> History:
-        state = self.state
-        value = -state.best_value if self.config.monitor == "loss" else state.best_value
-        return History(tuple(state.epochs), self.config.monitor, state.best_epoch, value, stopped)
+        value = -self.state.best_value if self.config.monitor == "loss" else self.state.best_value
+        return History(tuple(self.state.epochs), self.config.monitor, self.state.best_epoch, value, stopped)

@@ -1,0 +1,146 @@
+"""From a manifest to a checkpoint with a full card."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cxrlab.checkpoints import CheckpointError, load_checkpoint
+from cxrlab.config import Preprocessing, TrainConfig
+from cxrlab.data.splits import Split
+from cxrlab.metrics.report import measure
+from cxrlab.workflows.evaluate import evaluate_manifest
+from cxrlab.workflows.train import Interrupted, TrainingError, TrainRequest, ordered_labels, train
+from cxrlab.workflows.training_card import entanglement
+
+COUNT = 60
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Bright and dark pictures of 30 patients in two sources, one with an original split."""
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "set"
+    folder.mkdir()
+    lines = ["path,label,patient_id,view,source,original_split"]
+    for number in range(COUNT):
+        label = ("normal", "viral")[number // 2 % 2]
+        grey = rng.integers(30, 90, (40, 40), dtype=np.uint8) + (90 if label == "viral" else 0)
+        Image.fromarray(grey.astype(np.uint8)).save(folder / f"{number}.png")
+        part = ("train", "train", "test")[number // 2 % 3]
+        source, split = ("k", part) if number % 4 < 2 or number > 20 else ("h", "")
+        lines.append(f"{number}.png,{label},p{number // 2},PA,{source},{split}")
+    (folder / "manifest.csv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def request(data: Path, **changes: object) -> TrainRequest:
+    wanted = TrainRequest(
+        source=data,
+        model="shufflenet_v2_x0_5",
+        name="first-try",
+        validation=0.25,
+        preprocessing=Preprocessing(size=32),
+        config=TrainConfig(epochs=2, batch_size=8, threads=1),
+    )
+    return replace(wanted, **changes)  # type: ignore[arg-type]
+
+
+def test_a_training_ends_in_a_listed_checkpoint_with_its_card(
+    data: Path, own_home: Path, tiny_checkpoints: Path
+) -> None:
+    trained = train(request(data), device="cpu")
+    assert trained.folder == own_home / "checkpoints" / "first-try"
+    card = load_checkpoint("first-try").card
+    assert card == trained.card
+    assert card.labels == ("viral", "normal")  # the order of the known task
+    split = Split.load(own_home / "training" / "first-try" / "split.json")
+    assert card.training_data["split_digest"] == split.digest
+    assert card.training_data["images"] == len(split.part("train"))
+    assert sum(card.training_data["by_class"].values()) == card.training_data["images"]
+    assert card.training["history"]["epochs"] == 2
+    assert card.model is not None
+    assert card.model.name == "shufflenet_v2_x0_5"
+    assert card.seconds_per_image > 0
+    assert "diagnosis" in card.intended_use
+
+
+def test_benchmark_training_measures_the_saved_weights(data: Path, tiny_checkpoints: Path) -> None:
+    trained = train(request(data, benchmark=True), device="cpu")
+    again = evaluate_manifest(data, ["first-try"], part="test", device="cpu", store=False).runs[0]
+    stored = trained.card.metrics
+    assert stored["report"]["macro_f1"]["value"] == pytest.approx(again.report.macro_f1.value, abs=1e-12)
+    assert stored["images"] == again.report.n_images
+    assert stored["part"] == "test"
+    assert measure(again.predictions, draws=10).accuracy.value == again.report.accuracy.value
+
+
+def test_no_test_image_is_trained_on(data: Path, own_home: Path, tiny_checkpoints: Path) -> None:
+    train(request(data, benchmark=True), device="cpu")
+    split = Split.load(own_home / "training" / "first-try" / "split.json")
+    tested = evaluate_manifest(data, ["first-try"], part="test", device="cpu", store=False).runs[0].predictions.ids
+    assert not set(tested) & {path for part in split.parts.values() for path in part}
+
+
+def test_an_interrupted_training_is_resumed_by_the_same_call(
+    data: Path, own_home: Path, tiny_checkpoints: Path
+) -> None:
+    asked = iter(range(1000))
+    with pytest.raises(Interrupted, match=r"the same command resumes it from first-try/last\.pt"):
+        train(request(data), device="cpu", cancel=lambda: next(asked) > 6)
+    assert not (own_home / "checkpoints" / "first-try").exists()
+    steps: list[int] = []
+    train(request(data), device="cpu", progress=lambda done, total, text: "epoch" in text and steps.append(done))
+    assert steps[0] > 1
+    assert (own_home / "checkpoints" / "first-try").is_dir()
+
+
+def test_a_name_that_is_taken_is_refused_before_any_work(data: Path, own_home: Path, tiny_checkpoints: Path) -> None:
+    taken = own_home / "checkpoints" / "first-try"
+    taken.mkdir(parents=True)
+    with pytest.raises(TrainingError, match="named first-try exists already"):
+        train(request(data), device="cpu")
+    with pytest.raises(CheckpointError, match="name must be lower-case"):
+        train(request(data, name="First Try!"), device="cpu")
+
+
+def test_a_run_folder_of_something_else_is_refused(data: Path, tmp_path: Path, tiny_checkpoints: Path) -> None:
+    run = tmp_path / "run"
+    train(request(data), run_folder=run, device="cpu")
+    other = request(data, name="second", preprocessing=Preprocessing(size=48))
+    with pytest.raises(TrainingError, match="holds a run with another preprocessing"):
+        train(other, run_folder=run, device="cpu")
+
+
+def test_an_unreadable_image_is_named(data: Path, tiny_checkpoints: Path) -> None:
+    for number in range(COUNT):
+        (data / f"{number}.png").write_bytes(b"no image" + bytes([number]))
+    with pytest.raises(TrainingError, match=r"images can not be read, first \d+\.png: "):
+        train(request(data), device="cpu")
+
+
+def test_entanglement_is_said_only_where_it_is() -> None:
+    assert entanglement({"a": {"x": 5, "y": 5}, "b": {"x": 5, "y": 5}}) == ()
+    assert entanglement({"a": {"x": 5, "y": 5}}) == ()
+    (sentence,) = entanglement({"a": {"x": 19, "y": 5}, "b": {"x": 1, "y": 5}})
+    assert "19 of 20 x images come from a" in sentence
+    assert "y images" not in sentence
+
+
+def test_known_tasks_keep_their_order() -> None:
+    assert ordered_labels(("bacterial", "covid19", "normal")).ids == ("covid19", "bacterial", "normal")
+    assert ordered_labels(("peripheral", "clear")).ids == ("clear", "peripheral")
+    assert ordered_labels(("zebra", "ant")).ids == ("ant", "zebra")
+
+
+def test_the_run_folder_says_what_the_run_is(data: Path, tmp_path: Path, tiny_checkpoints: Path) -> None:
+    run = tmp_path / "run"
+    train(request(data), run_folder=run, device="cpu")
+    facts = json.loads((run / "run.json").read_text())
+    assert facts["model"] == "shufflenet_v2_x0_5"
+    assert facts["preprocessing"]["size"] == 32
