@@ -65,7 +65,7 @@ def _boxes(facts: Sequence[CheckpointFacts], key: str, picked: Sequence[str]) ->
     for each in facts:
         with st.container(gap=None):
             st.checkbox(
-                plain(each.title) + (" :gray-badge[ensemble]" if each.kind == "ensemble" else ""),
+                plain(each.title),
                 value=each.name in picked,
                 key=key + each.name,
                 disabled=full and each.name not in picked,

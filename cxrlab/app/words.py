@@ -7,7 +7,7 @@ import re
 from cxrlab.results import Estimate
 from cxrlab.workflows.checkpoint_facts import CheckpointFacts
 
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#+\-.!|$~:@&])")
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|$~:@&]|^\s*[-+]|(?<=www)\.|(?<=^\d)[.)])", re.IGNORECASE)
 
 DOMAIN_WORDS = {"real": "real X-rays", "phantom": "phantoms"}
 
@@ -59,4 +59,5 @@ def facts_line(facts: CheckpointFacts) -> str:
     )
     trained = facts.domain_text or domain_words(facts.domain)
     speed = f"{duration(facts.seconds_per_image)} an image" if facts.seconds_per_image else "speed unknown"
-    return f"{figures} · {trained} · {size(facts.size_bytes)} · {speed} · {facts.short_sha256}"
+    kind = f"ensemble of {len(facts.members)} · " if facts.kind == "ensemble" else ""
+    return f"{kind}{figures} · {trained} · {size(facts.size_bytes)} · {speed} · {facts.short_sha256}"

@@ -6,11 +6,22 @@ from cxrlab.app import words
 from cxrlab.results import Estimate
 
 
-@pytest.mark.parametrize("text", ["**bold**", "[link](http://x)", "$x$", ":red[x]", "`code`", "<b>", "a_b_c.png"])
-def test_markdown_in_a_name_is_escaped(text: str) -> None:
-    escaped = words.plain(text)
-    assert escaped.replace("\\", "") == text
-    assert all(escaped[place - 1] == "\\" for place, letter in enumerate(escaped) if letter in "*[]$:`<>_.()")
+@pytest.mark.parametrize(
+    ("text", "escaped"),
+    [
+        ("**bold**", "\\*\\*bold\\*\\*"),
+        ("[link](http://x)", "\\[link\\](http\\://x)"),
+        ("$x$ :red[x]", "\\$x\\$ \\:red\\[x\\]"),
+        ("<b>&lt;", "\\<b\\>\\&lt;"),
+        ("www.evil.org", "www\\.evil.org"),
+        ("- item", "\\- item"),
+        ("1. item", "1\\. item"),
+        ("a_b.png", "a\\_b.png"),
+        ("ShuffleNetV2 1.0x (phantom) - small", "ShuffleNetV2 1.0x (phantom) - small"),
+    ],
+)
+def test_markdown_in_a_name_is_escaped_and_nothing_else(text: str, escaped: str) -> None:
+    assert words.plain(text) == escaped
 
 
 def test_a_name_stays_on_one_line() -> None:
