@@ -3,8 +3,8 @@ PYTHON ?= python3
 PORT ?= 8501
 VENV := .venv
 BIN := $(VENV)/bin
-# pip reads package lists much more slowly than uv; uv itself is installed into the environment by pip.
-INSTALL := $(BIN)/python -m uv pip install --quiet --python $(BIN)/python
+# uv installs several times faster than pip; byte code is compiled once here and not at the first click.
+INSTALL := $(BIN)/python -m uv pip install --quiet --compile-bytecode --python $(BIN)/python
 
 .PHONY: app test test-long lint format bench clean help
 
