@@ -29,7 +29,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 from PIL import Image
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, FilePayload, Page, async_playwright
 
 from cxrlab.catalogue import list_checkpoints
 from cxrlab.config import repository
@@ -105,8 +105,8 @@ async def visit(page: Page, file: SourceFile, names: list[str]) -> Visit:
     """Upload one image on a page that is open, and wait for every result."""
     data = file.data or b""
     started = time.perf_counter()
-    payload = {"name": file.name, "mimeType": "image/png", "buffer": data}
-    await page.get_by_test_id("stFileUploaderDropzoneInput").set_input_files([payload])  # type: ignore[list-item]
+    payload = FilePayload(name=file.name, mimeType="image/png", buffer=data)
+    await page.get_by_test_id("stFileUploaderDropzoneInput").set_input_files([payload])
     cards = page.get_by_label("Score of every class")
     await cards.nth(0).wait_for(timeout=TIMEOUT_MS)
     first = time.perf_counter() - started

@@ -63,12 +63,14 @@ def _offer_real(samples: Sequence[Sample]) -> None:
             "Add 12 real X-rays",
             key="fetch",
             icon=":material/download:",
-            on_click=work.start,
-            args=(_FETCH, lambda progress, cancel: fetch_samples(progress=progress, cancel=cancel)),
-            kwargs={"name": "The download"},
+            on_click=_fetch,
             help="Openly licensed images from public collections, downloaded once. Needs a network.",
         )
     work.watch(_FETCH)
+
+
+def _fetch() -> None:
+    work.start(_FETCH, lambda progress, cancel: fetch_samples(progress=progress, cancel=cancel), name="The download")
 
 
 def checkpoint_table() -> None:
