@@ -25,7 +25,7 @@ from cxrlab.training.interrupts import Interrupts
 from cxrlab.training.schedule import make_optimiser, make_plateau, make_schedule
 from cxrlab.training.state import load_state, save_state, write_epochs
 
-logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # it announces its precision on every start
+logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # Fabric announces its precision through it
 
 _PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed"}
 
