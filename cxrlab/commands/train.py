@@ -78,6 +78,9 @@ def train(
     pretrained: Annotated[
         bool, typer.Option("--pretrained", help="Start from ImageNet weights; downloads them.")
     ] = False,
+    initial: Annotated[
+        str, typer.Option(metavar="NAME", help="Start from this checkpoint of the same network, all but its head.")
+    ] = "",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a checkpoint of this name.")] = False,
     device: Device = "auto",
     as_json: Json = False,
@@ -103,6 +106,7 @@ def train(
             validation=validation,
             split_seed=split_seed,
             pretrained=pretrained,
+            initial=initial,
             config=config,
             preprocessing=Preprocessing(size=size, resize=resize),
             augmentation=Augmentation() if augment else unchanged,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cxrlab.cards import ModelCard, checked_name
-from cxrlab.checkpoints import find_checkpoint, save_checkpoint
+from cxrlab.checkpoints import find_checkpoint, load_checkpoint, save_checkpoint
 from cxrlab.config import Preprocessing, home
 from cxrlab.data.cache import build_cache
 from cxrlab.data.manifest import Manifest, read_manifest
@@ -159,7 +159,20 @@ def _seeded_network(request: TrainRequest, num_classes: int) -> nn.Module:
 
     with torch.random.fork_rng():
         torch.manual_seed(request.config.seed)
-        return create_model(request.model, num_classes=num_classes, pretrained=request.pretrained)
+        network = create_model(request.model, num_classes=num_classes, pretrained=request.pretrained)
+    if request.initial:
+        _start_from(network, request)
+    return network
+
+
+def _start_from(network: nn.Module, request: TrainRequest) -> None:
+    """Copy the weights of a checkpoint of the same network, all but the head. Raises TrainingError for another one."""
+    source = load_checkpoint(request.initial)
+    if source.card.model is None or source.card.model.name != request.model:
+        raise TrainingError(f"{request.initial} must be a checkpoint of {request.model} to start from; choose another.")
+    head = list(network.state_dict())[-2:]  # weight and bias of the last linear layer
+    kept = {name: value for name, value in source.model.state_dict().items() if name not in head}
+    network.load_state_dict(network.state_dict() | kept)
 
 
 def _claim(run_folder: Path, request: TrainRequest, data: _TrainingData) -> None:
@@ -167,6 +180,7 @@ def _claim(run_folder: Path, request: TrainRequest, data: _TrainingData) -> None
     facts = {
         "model": request.model,
         "pretrained": request.pretrained,
+        "initial": request.initial,
         "labels": list(data.labels.ids),
         "preprocessing": request.preprocessing.to_json(),
         "augmentation": request.augmentation.to_json(),

@@ -40,6 +40,8 @@ class TrainRequest:
         benchmark: train on the development part of the benchmark split and measure on its test part.
         validation: share of the training images held out by patient, which picks the best epoch.
         split_seed: of that draw. The same seed gives every network the same validation patients.
+        pretrained: start from ImageNet weights.
+        initial: start from this checkpoint of the same network, all but its head.
         domain: ``real`` or ``phantom``; empty: by the manifest's sources. domain_text: for people.
         licence, references, limits: for the card.
     """
@@ -53,6 +55,7 @@ class TrainRequest:
     validation: float = 0.15
     split_seed: int = 0
     pretrained: bool = False
+    initial: str = ""
     config: TrainConfig = field(default_factory=TrainConfig)
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     augmentation: Augmentation = field(default_factory=Augmentation)
@@ -108,6 +111,7 @@ def training_card(
             "config": request.config.to_json(),
             "augmentation": request.augmentation.to_json(),
             "pretrained": request.pretrained,
+            "initial": request.initial,
             "history": {
                 "epochs": len(history.epochs),
                 "best_epoch": history.best_epoch + 1,

@@ -124,6 +124,17 @@ def test_an_unreadable_image_is_named(data: Path, tiny_checkpoints: Path) -> Non
         train(request(data), device="cpu")
 
 
+def test_a_training_can_start_from_a_checkpoint_of_the_same_network(data: Path, tiny_checkpoints: Path) -> None:
+    still = TrainConfig(epochs=1, batch_size=32, learning_rate=1e-9, optimiser="sgd", threads=1)
+    trained = train(request(data, initial="tiny_shufflenet", config=still), device="cpu")
+    before, after = load_checkpoint("tiny_shufflenet").model, load_checkpoint("first-try").model
+    assert trained.card.training["initial"] == "tiny_shufflenet"
+    np.testing.assert_allclose(after.conv1[0].weight, before.conv1[0].weight, atol=1e-4)
+    assert after.fc.weight.shape[0] == 2
+    with pytest.raises(TrainingError, match="tiny_mobilenet must be a checkpoint of shufflenet_v2_x0_5 to start from"):
+        train(request(data, name="other", initial="tiny_mobilenet"), device="cpu")
+
+
 def test_entanglement_is_said_only_where_it_is() -> None:
     assert entanglement({"a": {"x": 5, "y": 5}, "b": {"x": 5, "y": 5}}) == ()
     assert entanglement({"a": {"x": 5, "y": 5}}) == ()
