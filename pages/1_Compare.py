@@ -1,11 +1,12 @@
 """X-rays x checkpoints side by side: scores, decision, heatmap, ensemble, agreement."""
 
 import streamlit as st
-from cxrlab.workflows.compare import agreement
 
-from cxrlab.app import blocks, comparison, frame, inputs, session, verdicts, work
+from cxrlab.app import blocks, comparison, frame, inputs, result_table, session, verdicts, work
+from cxrlab.app.words import plain
 from cxrlab.labels import LabelSet
 from cxrlab.workflows.checkpoint_facts import list_facts
+from cxrlab.workflows.compare import agreement
 
 PICTURES_PER_PAGE = 4
 
@@ -60,7 +61,7 @@ if running and running.state in ("cancelled", "failed"):
 
 board = comparison.Board.of(running.items if running else [])
 for sentence in board.refused:
-    st.warning(blocks.plain(sentence), icon=":material/block:")
+    st.warning(plain(sentence), icon=":material/block:")
 
 with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
     if choice.cam:
@@ -90,5 +91,5 @@ for picture in board.pictures[(page - 1) * PICTURES_PER_PAGE : page * PICTURES_P
 if board.results:
     st.subheader("All results", anchor=False, divider="gray")
     labels = LabelSet(tuple(classes))
-    rows = blocks.result_rows(comparison.lines(board, names, judged, samples, reveal=reveal), labels.ids)
-    blocks.results_table(rows, labels)
+    rows = result_table.result_rows(comparison.lines(board, names, judged, samples, reveal=reveal), labels.ids)
+    result_table.results_table(rows, labels)

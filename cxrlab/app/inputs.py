@@ -126,6 +126,7 @@ def upload_files() -> list[SourceFile]:
         "X-rays",
         accept_multiple_files=True,
         key="uploads",
+        max_upload_size=limits.max_archive_bytes // 1_000_000,
         help="Kept in the memory of this browser session only and gone with it. Nothing is written to disk.",
     )
     st.caption(

@@ -1,7 +1,6 @@
 """What results look like, as text."""
 
-import csv
-from io import BytesIO, StringIO
+from io import BytesIO
 
 import numpy as np
 from PIL import Image
@@ -9,10 +8,7 @@ from PIL import Image
 from cxrlab.app import blocks
 from cxrlab.labels import CXR4, Label, LabelSet
 from cxrlab.results import MemberResult
-from cxrlab.workflows.memory import Picture
 from tests.app.test_verdicts import RESULT
-
-PICTURE = Picture("f" * 64, "=cmd.png", np.zeros((4, 4), np.uint8), 4, 4, 8, "PNG", "PA", ())
 
 
 def test_every_class_has_a_row_with_its_number() -> None:
@@ -50,17 +46,3 @@ def test_in_hard_voting_a_member_adds_its_weight_or_nothing() -> None:
     text = blocks.members_markdown(members, 0, "First", 0.25)
     assert "| A | 0.250 | 0.800 | 0.250 |" in text
     assert "| B | 0.750 | 0.400 | 0.000 |" in text
-
-
-def test_the_csv_has_every_number_and_no_formula() -> None:
-    rows = blocks.result_rows([(PICTURE, RESULT, "right", "normal")], (*CXR4.ids, "lobar"))
-    read = list(csv.DictReader(StringIO(blocks.as_csv(rows))))
-    assert read[0]["image"] == "'=cmd.png"
-    assert float(read[0]["normal"]) == 0.4
-    assert read[0]["lobar"] == ""
-    assert read[0]["checkpoint_sha256"] == "a" * 64
-    assert read[0]["device"] == "cpu"
-
-
-def test_no_rows_are_an_empty_file() -> None:
-    assert blocks.as_csv([]) == ""

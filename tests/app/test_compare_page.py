@@ -1,11 +1,16 @@
 """The page Compare: from a sample or an upload to cards, table and tally."""
 
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from cxrlab.data.images import Xray
 from cxrlab.labels import LabelSet
+from cxrlab.results import ModelResult
+from cxrlab.workflows import compare_files
 from cxrlab.workflows.samples import Sample, SampleError
 from tests.app.conftest import settled, words
 from tests.hostile import hostile_images, zipped
@@ -121,6 +126,29 @@ def test_a_heatmap_method_that_a_network_refuses_gives_a_sentence(
     assert not app.exception
     assert [error.value for error in app.error] == ["A label set must have at least 2 classes, got 1."]
     assert any(button.label == "Run again" for button in app.button)
+
+
+def test_a_comparison_can_be_cancelled_and_run_again(open_app: OpenApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, go_on = compare_files.compare, threading.Event()
+
+    def slow(xray: Xray, checkpoints: Sequence[str], **options: object) -> Iterator[ModelResult]:
+        for result in real(xray, checkpoints, **options):  # type: ignore[arg-type]
+            yield result
+            go_on.wait(60)
+
+    monkeypatch.setattr(compare_files, "compare", slow)
+    app = open_app(PAGE)
+    work = app.session_state["work:comparison"]
+    while not work.items[1:]:
+        time.sleep(0.01)
+    assert cards(app.run()) == 1
+    app.button(key="comparison-cancel").click().run()
+    go_on.set()
+    settled(app)
+    assert [info.value for info in app.info] == ["The comparison was cancelled."]
+    assert cards(app) < 3
+    next(button for button in app.button if button.label == "Run again").click().run()
+    assert cards(settled(app)) == 3
 
 
 def test_a_gallery_that_can_not_be_listed_leaves_uploads(open_app: OpenApp, monkeypatch: pytest.MonkeyPatch) -> None:
