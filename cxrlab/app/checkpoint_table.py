@@ -59,11 +59,13 @@ def pick_card(facts: Sequence[CheckpointFacts]) -> str:
     """Name of the checkpoint whose card is shown; in the URL, so that a link opens one card."""
     titles = {each.name: each.title for each in facts}
     first = facts[0].name
+    key, chosen = links.one(CHOICE, list(titles), first)
     name = st.selectbox(
         "Card",
         list(titles),
         format_func=lambda name: f"{titles[name]} ({name})" if name in titles else name,
-        key=links.one(CHOICE, list(titles), first),
+        index=list(titles).index(chosen),
+        key=key,
     )
     links.keep(CHOICE, [name], [first])
     return name

@@ -92,12 +92,14 @@ def pick_class(evaluation: Evaluation) -> str:
     """The class that curves and sources are about; in the URL."""
     ids = list(evaluation.labels.ids)
     first = tables.default_class(evaluation.labels, evaluation.runs[0].report.classes)
+    key, before = links.one("focus", ids, first)
     chosen = st.pills(
         "Class against the rest",
         ids,
+        default=before,
         required=True,
         format_func=dict(zip(ids, short_names(evaluation.labels), strict=True)).__getitem__,
-        key=links.one("focus", ids, first),
+        key=key,
     )
     links.keep("focus", [chosen or first], [first])
     return chosen or first

@@ -51,12 +51,14 @@ class Offer:
 def pick_source() -> LabelledSource | None:
     """The labelled set; None while nothing is chosen."""
     names = {key: name for key, name in SETS.items() if key != "path" or not demo.is_demo()}
+    key, chosen = links.one("set", list(names), "phantom")
     kind = st.segmented_control(
         "Labelled set",
         list(names),
+        default=chosen,
         required=True,
         format_func=lambda key: names.get(key, key),
-        key=links.one("set", list(names), "phantom"),
+        key=key,
     )
     links.keep("set", [kind or "phantom"], ["phantom"])
     if kind == "path":
@@ -110,12 +112,14 @@ def pick_part(source: LabelledSource) -> Part:
     """All images, or the test part of the benchmark split; the phantom set and a ZIP are always used whole."""
     if source.kind != "path":
         return "all"
+    key, before = links.one("part", list(PARTS), "all")
     chosen = st.segmented_control(
         "Part",
         list(PARTS),
+        default=before,
         required=True,
         format_func=PARTS.__getitem__,
-        key=links.one("part", list(PARTS), "all"),
+        key=key,
         help="The benchmark test part is fixed: rows marked test, or every fifth patient by a hash of the patient id. "
         "Figures on images that a checkpoint was trained on say nothing; use this part for those.",
     )
@@ -151,13 +155,15 @@ def _pick_task(
 ) -> tuple[str, ...]:
     by_key = {"-".join(ids): ids for ids in fitting}
     first = next(iter(by_key))
+    widget, before = links.one("classes", list(by_key), first)
     key = st.selectbox(
         "Classes",
         list(by_key),
+        index=list(by_key).index(before),
         format_func=lambda key: (
             f"{', '.join(tasks[by_key[key]].names)} ({images[by_key[key]]:,} images)" if key in by_key else key
         ),
-        key=links.one("classes", list(by_key), first),
+        key=widget,
     )
     links.keep("classes", [key], [first])
     return by_key.get(key, fitting[0])
@@ -179,11 +185,13 @@ def pick_checkpoints(offered: Offer) -> tuple[str, ...]:
     """Some of the fitting checkpoints, and in words why the others are not offered."""
     by_name = {each.name: each for each in offered.fitting}
     default = list(by_name)[:MOST_CHECKPOINTS]
+    key, before = links.several("models", list(by_name), default)
     chosen = st.multiselect(
         "Checkpoints",
         list(by_name),
+        default=before[:MOST_CHECKPOINTS],
         format_func=lambda name: checkpoint_words(by_name[name]) if name in by_name else name,
-        key=links.several("models", list(by_name), default),
+        key=key,
         max_selections=MOST_CHECKPOINTS,
         placeholder="Choose checkpoints to measure",
     )

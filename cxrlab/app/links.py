@@ -13,44 +13,39 @@ import streamlit as st
 from cxrlab.app import session
 
 
-def one(name: str, options: Sequence[str], default: str) -> str:
-    """Prepare a widget with a single value: the link's, else the session's, else the default.
+def one(name: str, options: Sequence[str], default: str) -> tuple[str, str]:
+    """What a widget with a single value begins with: the link's value, else the session's, else the default.
 
     Returns:
-        The key to give the widget. Call :func:`keep` with what it returns.
+        The key and the value to give the widget. Call :func:`keep` with what it returns.
     """
-    key = _key(name)
-    chosen = session.chosen_list(name, options) or [default]
-    if session.came_by_link(name) or st.session_state.get(key) not in options:
-        st.session_state[key] = chosen[0]
-    return key
+    key, values = several(name, options, [default])
+    return key, values[0] if values else default
 
 
-def several(name: str, options: Sequence[str], default: Sequence[str]) -> str:
+def several(name: str, options: Sequence[str], default: Sequence[str]) -> tuple[str, list[str]]:
     """As :func:`one` for a widget whose value is a list; values that are no option any more are dropped."""
-    key = _key(name)
+    before = st.session_state.get(f"chosen:{name}") or []
     chosen = session.chosen_list(name, options)
-    if session.came_by_link(name) or key not in st.session_state:
-        st.session_state[key] = list(default) if chosen is None else chosen
-    elif stale := [value for value in st.session_state[key] if value not in options]:
-        left = [value for value in st.session_state[key] if value not in stale]
-        st.session_state[key] = left or list(default)
-    return key
+    if chosen is None or (before and not chosen):
+        chosen = list(default)
+    stale = any(value not in options for value in before)
+    moved = st.session_state.pop(f"moved:{name}", False)
+    linked = session.came_by_link(name)
+    return session.fresh_key(f"link-{name}", anew=linked or moved or stale), chosen
 
 
 def keep(name: str, values: Sequence[str], default: Sequence[str] = ()) -> None:
     """Remember what was chosen and write it into the URL; the default is not written."""
-    if list(values) == list(default):
-        st.session_state[f"chosen:{name}"] = list(values)
-        st.query_params.pop(name, None)
-    else:
+    if list(values) != list(default):
         session.choose_list(name, values)
+        return
+    st.session_state[f"chosen:{name}"] = list(values)
+    st.session_state[f"url:{name}"] = []
+    st.query_params.pop(name, None)
 
 
 def choose(name: str, value: str) -> None:
-    """Set a single choice from elsewhere, before its widget is drawn (in a callback)."""
-    st.session_state[_key(name)] = value
-
-
-def _key(name: str) -> str:
-    return f"link:{name}"
+    """Make a single choice from elsewhere, e.g. in the callback of a button."""
+    session.choose_list(name, [value])
+    st.session_state[f"moved:{name}"] = True
