@@ -3,8 +3,11 @@ PYTHON ?= python3
 PORT ?= 8501
 VENV := .venv
 BIN := $(VENV)/bin
-# uv installs several times faster than pip; byte code is compiled once here and not at the first click.
-INSTALL := $(BIN)/python -m uv pip install --quiet --compile-bytecode --python $(BIN)/python
+# uv installs several times faster than pip, which does the work where uv can not (it does not read pip's configuration).
+# Byte code is compiled here once and not at the first click.
+export UV_SYSTEM_CERTS := 1
+install = $(BIN)/python -m uv pip install --quiet --compile-bytecode --python $(BIN)/python $(1) \
+	|| $(BIN)/python -m pip install --quiet --disable-pip-version-check $(1)
 
 .PHONY: app test test-long lint format bench clean help
 
@@ -22,11 +25,11 @@ $(VENV)/uv:
 	@touch $@
 
 $(VENV)/app: $(VENV)/uv requirements.txt pyproject.toml
-	$(INSTALL) --editable .
+	$(call install,--editable .)
 	@touch $@
 
 $(VENV)/dev: $(VENV)/app
-	$(INSTALL) --editable '.[dev]'
+	$(call install,--editable '.[dev]')
 	@touch $@
 
 app: $(VENV)/app
