@@ -69,6 +69,7 @@ def pick_source() -> LabelledSource | None:
 def _phantom_source() -> LabelledSource:
     st.caption(
         f"{PHANTOM_IMAGES} synthetic radiographs with known classes, from patients that no checkpoint was trained on. "
+        "Only checkpoints for phantoms know these classes; those for real X-rays are never measured here. "
         "Drawn on first use, which takes a minute or two."
     )
     return LabelledSource("phantom")

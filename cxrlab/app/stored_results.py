@@ -8,6 +8,7 @@ from cxrlab.app import demo, evaluation_state
 from cxrlab.app.evaluation_tables import PARTS, when
 from cxrlab.app.words import plain
 from cxrlab.labels import LabelSet
+from cxrlab.plots.metrics import short_names
 from cxrlab.workflows.stored_results import StoredSet
 
 SHOWN = 20
@@ -31,7 +32,7 @@ def _row(stored: StoredSet) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         with st.container(gap=None):
             st.markdown(f"**{plain(stored.dataset)}** · {plain(part)} · {stored.images:,} images")
-            classes = ", ".join(LabelSet.from_ids(stored.labels).names)
+            classes = ", ".join(short_names(LabelSet.from_ids(stored.labels)))
             st.caption(plain(f"{titles} · {classes} · {when(stored.created)}"))
         st.button(
             "Open",
