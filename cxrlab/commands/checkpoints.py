@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cxrlab.commands.choices import Json
+from cxrlab.commands.choices import Json, named
 from cxrlab.commands.terminal import say, show, show_json, show_table, working
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def show_(
     """The card of one checkpoint: data, figures, preprocessing, licence, hash, limits."""
     from cxrlab.workflows.checkpoint_cards import open_card
 
-    opened = open_card(name)
+    opened = open_card(named(name))
     if as_json:
         show_json(json.loads(opened.text))
         return

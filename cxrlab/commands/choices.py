@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -22,6 +23,11 @@ ManifestArgument = Annotated[
 LabelList = Annotated[
     str, typer.Option("--labels", metavar="ID,ID,…", help="Keep only these classes, in this order; default: all.")
 ]
+
+
+def named(text: str) -> str | Path:
+    """A checkpoint's name as it is; what has a path separator in it is the path of its folder."""
+    return Path(text) if "/" in text or os.sep in text else text
 
 
 def listed(text: str) -> tuple[str, ...]:

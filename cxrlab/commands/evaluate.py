@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from cxrlab.commands.choices import Checkpoints, Device, Json, ManifestOption
+from cxrlab.commands.choices import Checkpoints, Device, Json, ManifestOption, named
 from cxrlab.commands.terminal import WARNING, say, show, show_json, show_table, working
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def evaluate(
         source = the_manifest(manifest, work.progress, work.cancel)
         evaluation = evaluate_manifest(
             source,
-            checkpoint,
+            [named(each) for each in checkpoint],
             part=split,
             device=device,
             reuse=not fresh,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cxrlab.commands.choices import Checkpoints, Device, Json
+from cxrlab.commands.choices import Checkpoints, Device, Json, named
 from cxrlab.commands.terminal import WARNING, say, show, show_json, show_table, working
 
 if TYPE_CHECKING:
@@ -34,7 +34,12 @@ def predict(
     options = CamOptions(method) if cam else None
     with working() as work:
         found = predict_files(
-            images, checkpoint, cam=options, device=device, progress=work.progress, cancel=work.cancel
+            images,
+            [named(each) for each in checkpoint],
+            cam=options,
+            device=device,
+            progress=work.progress,
+            cancel=work.cancel,
         )
         answers, refused, notes = _collected(found, cam)
     for text in refused:

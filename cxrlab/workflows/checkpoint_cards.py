@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from cxrlab.cards import CheckpointError, ModelCard
@@ -56,8 +57,8 @@ class OpenCard:
     figures_error: str = ""
 
 
-def open_card(name: str) -> OpenCard:
-    """The card of a checkpoint by name. Raises CheckpointError when there is none or it is broken."""
+def open_card(name: str | Path) -> OpenCard:
+    """The card of a checkpoint by name or folder. Raises CheckpointError when there is none or it is broken."""
     info: CheckpointInfo = find_checkpoint(name)
     members = tuple(member.card for member in members_of(info))
     figures, error = None, ""

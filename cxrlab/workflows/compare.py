@@ -61,7 +61,7 @@ class CamOptions:
 
 def compare(
     xray: Xray,
-    checkpoints: Sequence[str],
+    checkpoints: Sequence[str | Path],
     *,
     cam: CamOptions | None = None,
     device: str = "auto",

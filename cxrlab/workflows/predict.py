@@ -78,7 +78,7 @@ def _is_wanted(folder: Path, file: Path) -> bool:
 
 def predict_files(
     paths: Sequence[Path],
-    checkpoints: Sequence[str],
+    checkpoints: Sequence[str | Path],
     *,
     cam: CamOptions | None = None,
     device: str = "auto",
