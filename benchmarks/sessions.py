@@ -113,7 +113,7 @@ async def visit(page: Page, file: SourceFile, names: list[str]) -> Visit:
     await cards.nth(len(names) - 1).wait_for(timeout=TIMEOUT_MS)
     whole = time.perf_counter() - started
     async with page.expect_download(timeout=TIMEOUT_MS) as download:
-        await page.get_by_role("button", name="Download as CSV").click(timeout=TIMEOUT_MS)
+        await page.get_by_role("button", name="Download as CSV", exact=True).click(timeout=TIMEOUT_MS)
     path = await (await download.value).path()
     rows = list(csv.DictReader(path.read_text().splitlines()))
     return Visit(file.name, hashlib.sha256(data).hexdigest(), first, whole, rows)

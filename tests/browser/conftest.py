@@ -30,7 +30,7 @@ FLAGS = (
 )
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 START_S = 180
-TIMEOUT_MS = 180_000  # the first result imports torch; on a busy machine that takes a while
+TIMEOUT_MS = 120_000  # the first result imports torch; on a busy machine that takes a while
 
 
 @dataclass(frozen=True)
