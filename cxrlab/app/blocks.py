@@ -26,6 +26,8 @@ STYLE = """<style>
 [class*="st-key-tiles"] > div { width: auto !important; min-width: 0; }
 .st-key-tiles-gallery { grid-template-columns: repeat(auto-fill, minmax(160px, 1fr)) !important; }
 .st-key-tiles-gallery img { aspect-ratio: 1; object-fit: contain; background: #000; }
+[class*="st-key-members"] { display: grid; grid-template-columns: repeat(auto-fill, minmax(84px, 1fr)); gap: .5rem; }
+[class*="st-key-members"] > div { width: auto !important; min-width: 0; }
 .cx-scores { width: 100%; border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums; }
 .cx-scores th, .cx-scores td { border: 0; padding: 0 0 .5rem 0; font-weight: 400; text-align: left; }
 .cx-scores .cx-line { display: flex; justify-content: space-between; gap: .5rem; line-height: 1.4; }
@@ -35,6 +37,8 @@ STYLE = """<style>
 .cx-decision { display: flex; align-items: baseline; gap: .45rem; font-size: 1.05rem; font-weight: 600; }
 .cx-decision small { margin-left: auto; font-weight: 400; font-size: .95rem; font-variant-numeric: tabular-nums; }
 .cx-dot { flex: none; width: .7rem; height: .7rem; border-radius: 50%; align-self: center; }
+.cx-waiting { aspect-ratio: 1; border-radius: .5rem; display: grid; place-items: center; font-size: .875rem;
+  background: color-mix(in srgb, currentColor 7%, transparent); }
 .cx-scale { height: 10px; border-radius: 3px; max-width: 220px; }
 .cx-scale-ends { display: flex; justify-content: space-between; max-width: 220px; font-size: .8rem; opacity: .8; }
 </style>"""
@@ -144,10 +148,10 @@ def truth_html(label_id: str, *, reveal: bool) -> str:
 
 
 def waiting_tile(title: str) -> None:
-    """Where a result will appear."""
+    """Where a result will appear. It stands still: an animation takes the processor that the result needs."""
     with st.container(border=True, gap="xsmall"):
         st.markdown(f"**{plain(title)}**")
-        st.skeleton(height=280)
+        st.html('<div class="cx-waiting">waiting …</div>')
 
 
 def result_card(picture: Picture, result: ModelResult, said: Verdict, choice: HeatmapChoice) -> None:
@@ -183,7 +187,7 @@ def _members(picture: Picture, result: ModelResult, choice: HeatmapChoice) -> No
     class_id = result.heatmap.class_id if result.heatmap else result.predicted
     column = result.labels.index(class_id)
     if any(member.heatmap for member in result.members):
-        with st.container(key=f"tiles-{picture.sha256[:12]}-{result.checkpoint}"):
+        with st.container(key=f"members-{picture.sha256[:12]}-{result.checkpoint}"):
             for member in result.members:
                 with st.container(gap="small"):
                     st.caption(plain(member.title))
