@@ -43,8 +43,7 @@ def _tile(sample: Sample, *, reveal: bool) -> None:
         if reveal:
             label = KNOWN_LABELS.get(sample.label)
             st.badge(label.name if label else sample.label or "unknown", icon=":material/label:", color="gray")
-        view = f" · {sample.view}" if sample.view in ("AP", "PA", "lateral") else ""
-        st.caption(plain(f"{'Synthetic' if sample.domain == 'phantom' else sample.source}{view}"))
+        st.caption("Synthetic" if sample.domain == "phantom" else plain(sample.source))
         if st.button("Compare", key=f"open:{sample.id}", width="stretch", icon=":material/compare:"):
             st.switch_page(frame.page("Compare").file, query_params={"sample": sample.id})
 
