@@ -1,27 +1,28 @@
 """Many browser sessions at once on one server: does each get its own image's result, how soon, in how much memory?
 
-Run ``python -m benchmarks.sessions --sessions 20``. Every session is a browser context of its own that uploads its own
-image; afterwards each result is compared with what the same image gives alone, in this process.
+Run ``python -m benchmarks.sessions --sessions 20``. Every session speaks Streamlit's protocol as a browser does and
+uploads its own image; afterwards each result is compared with what the same image gives alone, in this process.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import csv
 import hashlib
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -29,25 +30,25 @@ from pathlib import Path
 import numpy as np
 import psutil
 from PIL import Image
-from playwright.async_api import Browser, FilePayload, Page, async_playwright
 
+from benchmarks.streamlit_client import Session, connect, is_kind
 from cxrlab.catalogue import list_checkpoints
 from cxrlab.config import repository
 from cxrlab.workflows.compare_files import Answer, CamOptions, SourceFile, compare_files
 
-TIMEOUT_MS = 600_000
-FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--disable-sync")
+TIMEOUT_S = 300.0
 
 
 @dataclass(frozen=True)
 class Visit:
-    """What one session got: seconds from the upload to the last result, and the rows of its CSV."""
+    """What one session got: seconds from the upload to the results, the rows of its CSV, how often it polled."""
 
     name: str
     sha256: str
     first_s: float
     all_s: float
     rows: list[dict[str, str]]
+    polls: int
 
 
 def images(count: int, size_px: int) -> list[SourceFile]:
@@ -101,42 +102,53 @@ class MemoryWatch(threading.Thread):
             self.peak_mb = max(self.peak_mb, self.process.memory_info().rss / 1e6)
 
 
-async def visit(page: Page, file: SourceFile, names: list[str]) -> Visit:
+def cards_of(elements: list[object]) -> int:
+    """Results that the page shows."""
+    return sum(str(each).count("Score of every class") for each in elements)
+
+
+async def downloaded(session: Session) -> str:
+    """The table of all results; asked for again when a late poll of the page takes it away in that moment."""
+    for _ in range(20):
+        with contextlib.suppress(urllib.error.HTTPError):
+            return await session.download("CSV")
+        await asyncio.sleep(0.5)
+    return await session.download("CSV")
+
+
+def is_complete(elements: list[object]) -> bool:
+    """Nothing is being computed any more: the page will not be drawn anew, which would make another download."""
+    kinds = {str(each.WhichOneof("type")) for each in elements}  # type: ignore[attr-defined]
+    return "progress" not in kinds and "download_button" in kinds
+
+
+def has_uploader(elements: list[object]) -> bool:
+    """Can an image be uploaded?"""
+    return any(is_kind(each, "file_uploader") for each in elements)
+
+
+async def visit(session: Session, file: SourceFile, names: list[str]) -> Visit:
     """Upload one image on a page that is open, and wait for every result."""
     data = file.data or b""
     started = time.perf_counter()
-    payload = FilePayload(name=file.name, mimeType="image/png", buffer=data)
-    await page.get_by_test_id("stFileUploaderDropzoneInput").set_input_files([payload])
-    cards = page.get_by_label("Score of every class")
-    await cards.nth(0).wait_for(timeout=TIMEOUT_MS)
+    await session.upload(file.name, data)
+    await session.wait_until(lambda found: cards_of(found) > 0, seconds=TIMEOUT_S)
     first = time.perf_counter() - started
-    await cards.nth(len(names) - 1).wait_for(timeout=TIMEOUT_MS)
+    await session.wait_until(lambda found: cards_of(found) >= len(names), seconds=TIMEOUT_S)
     whole = time.perf_counter() - started
-    async with page.expect_download(timeout=TIMEOUT_MS) as download:
-        await page.get_by_role("button", name="Download as CSV", exact=True).click(timeout=TIMEOUT_MS)
-    path = await (await download.value).path()
-    rows = list(csv.DictReader(path.read_text().splitlines()))
-    return Visit(file.name, hashlib.sha256(data).hexdigest(), first, whole, rows)
-
-
-async def opened(browser: Browser, url: str, names: list[str]) -> Page:
-    """A session of its own on the upload form."""
-    context = await browser.new_context(viewport={"width": 1280, "height": 2000})
-    page = await context.new_page()
-    await page.goto(f"{url}/Compare?source=Upload&" + "&".join(f"m={name}" for name in names), timeout=TIMEOUT_MS)
-    await page.get_by_test_id("stFileUploaderDropzoneInput").wait_for(state="attached", timeout=TIMEOUT_MS)
-    return page
+    await session.wait_until(lambda found: not session.running and is_complete(found), seconds=TIMEOUT_S)
+    rows = list(csv.DictReader((await downloaded(session)).splitlines()))
+    return Visit(file.name, hashlib.sha256(data).hexdigest(), first, whole, rows, session.polls)
 
 
 async def all_visits(url: str, files: list[SourceFile], names: list[str]) -> list[Visit]:
     """Every session opens the page; then all upload at the same moment."""
-    async with async_playwright() as playwright:
-        own = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-        browser = await playwright.chromium.launch(executable_path=own, args=FLAGS)
-        pages = [await opened(browser, url, names) for _ in files]
-        visits = await asyncio.gather(*(visit(page, file, names) for page, file in zip(pages, files, strict=True)))
-        await browser.close()
-        return list(visits)
+    query = "source=Upload&" + "&".join(f"m={name}" for name in names)
+    async with AsyncExitStack() as stack:
+        sessions = [await stack.enter_async_context(connect(url, "Compare", query)) for _ in files]
+        await asyncio.gather(*(each.wait_until(has_uploader, seconds=TIMEOUT_S) for each in sessions))
+        jobs = (visit(each, file, names) for each, file in zip(sessions, files, strict=True))
+        return list(await asyncio.gather(*jobs))
 
 
 def mixed_up(visits: list[Visit], files: list[SourceFile], names: list[str]) -> list[str]:
@@ -186,6 +198,7 @@ def main() -> int:
         "image_px": given.size,
         "first_result_s": {"p50": round(float(np.median(first)), 2), "p95": round(float(np.quantile(first, 0.95)), 2)},
         "all_results_s": {"p50": round(float(np.median(whole)), 2), "p95": round(float(np.quantile(whole, 0.95)), 2)},
+        "polls_per_session": round(float(np.mean([each.polls for each in visits])), 1),
         "server_peak_mb": round(watch.peak_mb),
         "server_after_mb": round(after_mb),
         "mixed_up": wrong,

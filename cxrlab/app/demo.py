@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from cxrlab.workflows.compare_files import CAM_METHODS, CamMethod
 from cxrlab.workflows.uploads import Limits
 
 
@@ -28,3 +29,8 @@ def limits() -> Limits:
 def most_images() -> int:
     """X-rays compared at once."""
     return 10 if is_demo() else 40
+
+
+def cam_methods() -> list[CamMethod]:
+    """Heatmap methods on offer: in demo mode those that run no network again, as many people share the machine."""
+    return [method for method in CAM_METHODS.values() if not (is_demo() and method.runs_model)]

@@ -12,7 +12,7 @@ from cxrlab.app.words import domain_words, facts_line, plain
 from cxrlab.labels import Label
 from cxrlab.plots.images import COLOUR_MAPS
 from cxrlab.workflows.checkpoint_facts import CheckpointFacts
-from cxrlab.workflows.compare_files import CAM_METHODS, CamOptions, SourceFile
+from cxrlab.workflows.compare_files import CamOptions, SourceFile
 from cxrlab.workflows.samples import Sample, SampleError, list_samples
 from cxrlab.workflows.uploads import FORMATS
 
@@ -139,7 +139,7 @@ def upload_files() -> list[SourceFile]:
 def pick_heatmap(labels: Sequence[Label]) -> HeatmapChoice:
     """Heatmaps on or off, method, class, opacity, colours; all in the URL."""
     classes = {DECIDED: None} | {label.name: label.id for label in labels}
-    methods = {method.title: method for method in CAM_METHODS.values()}
+    methods = {method.title: method for method in demo.cam_methods()}
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         shown = st.toggle("Heatmap", value=True, key="heatmap", bind="query-params", persist_state="session")
         title = st.selectbox(

@@ -11,13 +11,15 @@ from zipfile import ZipFile
 
 from cxrlab.catalogue import find_checkpoint
 from cxrlab.data.images import Limits, Xray, XrayError, display_name, read_archive, read_xray
+from cxrlab.explain.methods import CAM_METHODS, CamMethod
 from cxrlab.progress import Cancel, Progress, check, never, silent
-from cxrlab.workflows.compare import CAM_METHODS, CamOptions, ModelResult, compare
+from cxrlab.workflows.compare import CamOptions, ModelResult, compare
 from cxrlab.workflows.memory import Memory, Picture, picture_of
 
 __all__ = [
     "CAM_METHODS",
     "Answer",
+    "CamMethod",
     "CamOptions",
     "Event",
     "ModelResult",
