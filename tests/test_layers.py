@@ -43,7 +43,8 @@ SCREEN = {"streamlit", "plotly"}
 INFERENCE = RECORDS | {"data", "models", "folding"}
 TRAINING = INFERENCE | CARDS | {"losses", "inference", "ensembles", "metrics", "checkpoints"}
 TRUST = TRAINING | {"weights", "segmentation", "patches", "explain", "training"}
-WORKFLOWS = TRUST | {"checkup", "input_gate", "importing", "exporting", "runs", "jobs"}
+STUDIES = TRUST | {"runs"}
+WORKFLOWS = STUDIES | {"checkup", "input_gate", "importing", "exporting", "studies", "jobs"}
 COMMANDS = {"workflows", "reports", "config", "labels", "results", "progress"}
 APP = {"workflows", "reports", "plots", "labels", "config", "results", "progress"}
 
@@ -79,6 +80,7 @@ LAYERS = {
     "importing": Layer(TRUST, never={"streamlit"}),
     "exporting": Layer(TRUST, never={"streamlit"}),
     "runs": Layer(TRUST, never={"streamlit"}),
+    "studies": Layer(STUDIES, never=SCREEN),
     # What a user wants done, and what shows it.
     "plots": Layer({"labels", "predictions", "results", "metrics"}, never={"torch", "streamlit"}),
     "workflows": Layer(WORKFLOWS, never=SCREEN, lazily={"torch"}),

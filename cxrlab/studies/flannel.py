@@ -1,0 +1,140 @@
+"""The study of FLANNEL (Qiao et al., JAMIA 2021): five learners, their votes, stacked networks and weight modules."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from cxrlab.config import Augmentation, ModelConfig, Preprocessing, TrainConfig
+from cxrlab.models.registry import model_spec
+from cxrlab.studies.plan import CombinerRun, Comparison, MemberRun, Scale, StudyPlan, scaled
+
+LIGHT = ("densenet121", "efficientnet_b0", "mobilenet_v2", "resnet18", "shufflenet_v2_x1_0")
+FULL = ("densenet161", "inception_v3", "resnet152", "resnext101_32x8d", "vgg19_bn")
+PAPER_NAMES = {  # as Table 3 prints them
+    "densenet161": "Densenet161",
+    "inception_v3": "InceptionV3",
+    "resnet152": "Resnet152",
+    "resnext101_32x8d": "ResNeXt101",
+    "vgg19_bn": "Vgg19_bn",
+}
+BASELINES = (
+    ("COVID-Net", ModelConfig("covid_net", 4, options={"preset": "compact"})),
+    ("AI-COVID", ModelConfig("ai_covid", 4)),
+)
+
+SCRATCH = TrainConfig(
+    batch_size=32, class_weights="none", monitor="accuracy", precision="bf16", learning_rate=2e-3, threads=1
+)
+"""Stage 1 at a small scale: cross entropy and selection by validation accuracy as published; AdamW with one cycle
+instead of 200 epochs of Adam, as there are few epochs and no ImageNet weights."""
+
+PUBLISHED = TrainConfig(
+    epochs=200,
+    batch_size=10,
+    optimiser="adam",
+    learning_rate=1e-3,
+    weight_decay=1e-4,
+    schedule="step",
+    class_weights="none",
+    clip_norm=0.0,
+    monitor="accuracy",
+    precision="bf16",
+)
+
+METRICS = ("f1:covid19", "macro_f1")
+
+
+def flannel_study(scale: Scale, *, num_classes: int = 4, seed: int = 0) -> StudyPlan:
+    """Table 3: five learners x folds, COVID-Net and AI-COVID on one fold, voting, two MLPs, FLANNEL and its variants."""
+    learners = LIGHT if scale.light else FULL
+    members = [
+        _member(name, PAPER_NAMES.get(name, model_spec(name).title), fold, scale, ModelConfig(name, num_classes), seed)
+        for fold in range(scale.folds)
+        for name in learners
+    ]
+    baselines = [
+        replace(
+            _member(system.lower(), system, 0, scale, replace(config, num_classes=num_classes), seed),
+            variant="baseline",
+            outputs=("validation", "test"),
+        )
+        for system, config in BASELINES
+    ]
+    by_fold = tuple(tuple(f"{name}-fold{fold + 1}" for name in learners) for fold in range(scale.folds))
+    systems = [("Voting", "ensemble")] + [(run.system, run.variant) for run in members[: len(learners)]]
+    return StudyPlan(
+        name="flannel",
+        title="FLANNEL: five learners and their ensembles",
+        task="cxr4",
+        protocol="benchmark",
+        members=(*members, *baselines),
+        combiners=_combiners(by_fold, scale, seed),
+        comparisons=tuple(Comparison(("FLANNEL", "full"), other, METRICS) for other in systems)
+        + (
+            Comparison(("FLANNEL", "full"), ("FLANNEL", "w/o focal"), METRICS),
+            Comparison(("FLANNEL", "full"), ("Ensemble_MLP", "l1"), METRICS),
+            Comparison(("Ensemble_MLP", "l1"), ("Ensemble_MLP", "l2"), METRICS),
+        ),
+        notes=("Five light learners instead of the paper's five." if scale.light else "The paper's five learners.",),
+    )
+
+
+def _member(name: str, system: str, fold: int, scale: Scale, model: ModelConfig, seed: int) -> MemberRun:
+    size = scale.size or model_spec(model.name).input_size
+    config = scaled(SCRATCH, scale) if scale.light else PUBLISHED
+    return MemberRun(
+        id=f"{name}-fold{fold + 1}",
+        system=system,
+        variant="base",
+        fold=fold,
+        model=model,
+        config=replace(config, seed=seed + fold),
+        preprocessing=Preprocessing(size=size),
+        augmentation=Augmentation(),
+        pretrained=not scale.light and model.name in FULL,
+        outputs=("train", "validation", "test"),
+    )
+
+
+def _combiners(by_fold: tuple[tuple[str, ...], ...], scale: Scale, seed: int) -> tuple[CombinerRun, ...]:
+    """Votes fold by fold; every module on out-of-fold outputs (our default) and on the published features."""
+    found = [
+        CombinerRun(f"{kind}-fold{fold + 1}", system, variant, kind, fold, (by_fold[fold],))
+        for kind, system, variant in (("voting", "Voting", "ensemble"), ("soft", "Voting", "soft"))
+        for fold in range(scale.folds)
+    ]
+    for name, (system, variant, kind, changes) in VARIANTS.items():
+        settings = {**changes, "seed": seed}
+        found += [
+            CombinerRun(f"{name}-fold{fold + 1}", system, variant, kind, fold, (by_fold[fold],), "published", settings)
+            for fold in range(scale.folds)
+        ]
+        if scale.folds > 1:
+            found.append(
+                CombinerRun(
+                    f"{name}-out-of-fold",
+                    system,
+                    f"{variant}, out-of-fold",
+                    kind,
+                    None,
+                    by_fold,
+                    "out_of_fold",
+                    settings,
+                )
+            )
+    return tuple(found)
+
+
+VARIANTS = {
+    "flannel": ("FLANNEL", "full", "flannel", {}),
+    "flannel-no-focal": ("FLANNEL", "w/o focal", "flannel", {"loss": "cross_entropy", "class_weights": "none"}),
+    "flannel-sampling": (
+        "FLANNEL",
+        "w/o focal + sampling",
+        "flannel",
+        {"loss": "cross_entropy", "class_weights": "none", "oversample": [[0, 10]]},
+    ),
+    "mlp-l1": ("Ensemble_MLP", "l1", "mlp_l1", {}),
+    "mlp-l2": ("Ensemble_MLP", "l2", "mlp_l2", {}),
+}
+"""Id -> system, variant (as Table 3 prints them), kind of module, what differs from its profile."""

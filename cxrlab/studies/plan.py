@@ -1,0 +1,162 @@
+"""What a study is made of: runs that train a network on a fold, and runs that put members' outputs together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from cxrlab.config import Augmentation, JsonConfig, ModelConfig, Preprocessing, TrainConfig, in_range, one_of
+
+Features = Literal["published", "out_of_fold"]
+
+
+@dataclass(frozen=True)
+class Scale(JsonConfig):
+    """How large a study is done.
+
+    Args:
+        size: side of the input in pixels; 0: the system's own. epochs: 0: the recipe's own.
+        size_schedule: sides over the epochs. images: most training images a fold; 0: all.
+        folds: how many of the folds are run. seeds: repetitions where a study repeats.
+        light: the five light members instead of the full-size ones, from scratch instead of from ImageNet weights.
+    """
+
+    name: str
+    size: int
+    epochs: int
+    size_schedule: tuple[int, ...] = ()
+    images: int = 0
+    folds: int = 5
+    seeds: int = 3
+    light: bool = True
+
+    def __post_init__(self) -> None:
+        in_range("folds", self.folds, 1, 5)
+        in_range("seeds", self.seeds, 1, 20)
+
+
+SCALES = {
+    scale.name: scale
+    for scale in (
+        Scale("smoke", size=32, epochs=1, images=48, folds=2, seeds=1),
+        Scale("lite", size=96, epochs=4, size_schedule=(64, 96)),
+        Scale("full", size=0, epochs=0, light=False),
+    )
+}
+
+
+def scale_named(name: str) -> Scale:
+    """``smoke``, ``lite`` or ``full``. Raises ValueError for another name."""
+    one_of("scale", name, tuple(SCALES))
+    return SCALES[name]
+
+
+@dataclass(frozen=True)
+class MemberRun:
+    """One network trained on one fold; its outputs are kept, its weights are not.
+
+    Args:
+        id: unique in the study, the name of its folder. system, variant: as the paper's table has them.
+        fold: index into the study's splits. pretrained: start from ImageNet weights.
+        outputs: parts whose scores are kept. curves: also measure the test part every epoch (never for selection).
+    """
+
+    id: str
+    system: str
+    variant: str
+    fold: int
+    model: ModelConfig
+    config: TrainConfig
+    preprocessing: Preprocessing
+    augmentation: Augmentation
+    pretrained: bool = False
+    outputs: tuple[str, ...] = ("validation", "test")
+    curves: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything that decides the outputs."""
+        return {
+            "kind": "member",
+            "model": self.model.to_json(),
+            "config": self.config.to_json(),
+            "preprocessing": self.preprocessing.to_json(),
+            "augmentation": self.augmentation.to_json(),
+            "pretrained": self.pretrained,
+            "outputs": list(self.outputs),
+            "curves": self.curves,
+        }
+
+
+@dataclass(frozen=True)
+class CombinerRun:
+    """Members' outputs put together, by votes or by a module fitted on them.
+
+    Args:
+        kind: ``voting``, ``soft``, ``flannel``, ``mlp_l1`` or ``mlp_l2``.
+        fold: of the members; None where all folds are used at once (out-of-fold features).
+        members: ids of the member runs, fold by fold.
+        features: ``published``: outputs on the members' own training images; ``out_of_fold``: each block predicted by
+            the members that did not train on it, one module for all blocks, members' fold mean at test.
+        settings: of the module, see ``ensembles.combiner.CombinerConfig``; empty for votes.
+    """
+
+    id: str
+    system: str
+    variant: str
+    kind: str
+    fold: int | None
+    members: tuple[tuple[str, ...], ...]
+    features: Features = "out_of_fold"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything that decides the outputs, but for the members themselves."""
+        return {
+            "kind": self.kind,
+            "members": [list(names) for names in self.members],
+            "features": self.features,
+            "settings": dict(self.settings),
+        }
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two systems of a study that a paired test is made for, on these metrics (``macro_f1``, ``f1:covid19`` …)."""
+
+    a: tuple[str, str]
+    b: tuple[str, str]
+    metrics: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """A study: its runs in an order in which everything needed comes first.
+
+    Args:
+        name, title: of the study. task: the classes, ``cxr4`` or a projection's name.
+        source: restrict to images of this source; empty: all. protocol: ``benchmark`` (five blocks of the development
+            part, by patient) or ``hold_out`` (one validation part of the development part).
+        comparisons: pairs for the table. notes: sentences for the reader.
+    """
+
+    name: str
+    title: str
+    task: str
+    protocol: Literal["benchmark", "hold_out"]
+    members: tuple[MemberRun, ...]
+    combiners: tuple[CombinerRun, ...] = ()
+    comparisons: tuple[Comparison, ...] = ()
+    source: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def runs(self) -> tuple[MemberRun | CombinerRun, ...]:
+        return (*self.members, *self.combiners)
+
+
+def scaled(config: TrainConfig, scale: Scale) -> TrainConfig:
+    """The settings at a scale: fewer epochs and smaller sides; all else as it is."""
+    if not scale.epochs:
+        return config
+    return replace(config, epochs=scale.epochs, size_schedule=scale.size_schedule, patience=0)
