@@ -62,6 +62,7 @@ LAYERS = {
     "losses": Layer({"labels", "config"}, never=SCREEN),
     "folding": Layer(never=SCREEN),  # networks made faster
     "ensembles": Layer({"config", "predictions", "labels", "losses"}, never=SCREEN),
+    "papers": Layer({"labels", "results"}, never={"torch"} | SCREEN),  # printed tables and claims
     "jobs": Layer({"config"}, never={"torch"} | SCREEN),
     # Checkpoints.
     "cards": Layer({"labels", "config", "predictions"}, never={"torch"} | SCREEN),
