@@ -12,7 +12,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from cxrlab.labels import LabelSet
+from cxrlab.labels import LabelSet, Projection
 
 Task = Literal["multiclass", "multilabel"]
 UNKNOWN = -1  # single-label truth of an image whose class nobody knows
@@ -142,6 +142,25 @@ class Predictions:
             patient_ids=taken(self.patients),
             groups={name: taken(column) for name, column in self.groups.items()},
             decisions=None if self.decisions is None else self.decisions[positions],
+        )
+
+    def projected(self, projection: Projection) -> Predictions:
+        """The same images under a coarser task: scores of classes that belong together are added, the highest sum
+        decides, the truth is mapped and unknown truth stays unknown.
+
+        Raises:
+            ValueError: when the task has no place for a class, or the scores are no shares of one whole.
+        """
+        positions = np.array(projection.positions(self.labels))
+        if self.task != "multiclass" or not self.normalised:
+            raise ValueError(f"Only scores that sum to 1 can be added up for the task {projection.name}.")
+        belongs = positions[:, None] == np.arange(len(projection.target))  # (C, targets)
+        return replace(
+            self,
+            labels=projection.target,
+            scores=np.minimum(self.scores @ belongs.astype(np.float64), 1.0),
+            y_true=np.where(self.known, positions[self.truth], UNKNOWN),
+            decisions=None,
         )
 
     def save(self, path: Path) -> None:

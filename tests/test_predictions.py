@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cxrlab.labels import CXR4, LabelSet
+from cxrlab.labels import CXR4, PROJECTIONS, LabelSet, Projection, projection_named
 from cxrlab.predictions import Predictions, align
 
 
@@ -121,3 +121,38 @@ def test_decisions_are_kept_where_the_highest_score_does_not_decide(tmp_path: Pa
 def test_wrong_decisions_are_refused(decisions: list[int]) -> None:
     with pytest.raises(ValueError, match="Decisions must be 6 class indices 0 to 3"):
         replace(made_up(), decisions=np.array(decisions))
+
+
+def test_projected_scores_are_the_sums_and_the_truth_is_mapped() -> None:
+    """Oracle: columns added by hand."""
+    before = made_up()
+    after = before.projected(projection_named("three_class"))
+    covid, viral, bacterial, normal = before.scores.T
+    np.testing.assert_allclose(after.scores, np.stack([normal, viral + bacterial, covid], axis=1))
+    assert after.labels.ids == ("normal", "non_covid", "covid19")
+    assert before.truth.tolist() == [-1, 0, 1, 2, 3, -1]
+    assert after.truth.tolist() == [-1, 2, 1, 1, 0, -1]
+    assert (after.ids, after.patients, after.groups) == (before.ids, before.patients, before.groups)
+
+
+def test_the_projected_scores_decide_even_where_a_vote_decided_before() -> None:
+    scores = np.array([[0.4, 0.3, 0.3, 0.0]])
+    one = Predictions(("a",), CXR4, scores, decisions=np.array([3]))
+    assert one.projected(projection_named("covid_vs_rest")).predicted.tolist() == [1]
+    assert one.projected(projection_named("pneumonia_vs_normal")).predicted.tolist() == [1]
+
+
+@pytest.mark.parametrize("projection", PROJECTIONS.values(), ids=list(PROJECTIONS))
+def test_projecting_twice_changes_nothing_and_rows_still_sum_to_1(projection: Projection) -> None:
+    once = made_up().projected(projection)
+    np.testing.assert_allclose(once.scores.sum(axis=1), 1)
+    again = once.projected(projection)
+    np.testing.assert_array_equal(again.scores, once.scores)
+    np.testing.assert_array_equal(again.truth, once.truth)
+
+
+def test_only_shares_of_one_whole_are_added_up() -> None:
+    with pytest.raises(ValueError, match="Only scores that sum to 1 can be added up for the task three_class"):
+        replace(made_up(), normalised=False).projected(projection_named("three_class"))
+    with pytest.raises(ValueError, match="has no place for a, b"):
+        Predictions(("x",), LabelSet.from_ids("ab"), np.array([[0.5, 0.5]])).projected(projection_named("three_class"))

@@ -184,7 +184,7 @@ CLAIMS = (
         "efficientnet-focal",
         _against(_B5, *_S3_OTHERS),
         metric="auc",
-        class_id="all",
+        class_id="pneumonia",
     ),
     Claim(
         "b5-accuracy",

@@ -20,7 +20,7 @@ class StudyRow:
         mean: over ``values``. std: of ``values`` with ddof 1; None for a single value.
         low, high: limits of the 95 % interval; None where there is none.
         n, patients: that the interval rests on. folds: how many values. values: one a fold or seed.
-        run: id of the run, empty where several made it.
+        run: id of the run, empty where several made it. positives: images of the class, where the study says it.
     """
 
     system: str
@@ -37,6 +37,7 @@ class StudyRow:
     folds: int
     values: tuple[float, ...]
     run: str
+    positives: int | None = None
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,7 @@ def _row(entry: Mapping[str, Any]) -> StudyRow:
         folds=int(entry["folds"]),
         values=tuple(_number(value) for value in entry["values"]),
         run=str(entry["run"]),
+        positives=None if entry.get("positives") is None else int(entry["positives"]),
     )
 
 

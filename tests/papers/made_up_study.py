@@ -62,11 +62,11 @@ def study(**changes: Any) -> dict[str, Any]:
             row("Ensemble_MLP", "l2", 0.40),
             row("ResNet-18", "base", 0.60),
             row("MobileNetV2", "base", 0.70),
-            row("FLANNEL", "full", 0.60, dataset="made-up set, test, AP view", n=200, patients=150),
+            row("FLANNEL", "full", 0.60, dataset="made-up set, test, AP views only", n=200, patients=150),
             row("FLANNEL", "full", 0.77, **{"class": "all", "metric": "macro_f1"}),
         ],
         "comparisons": [
-            comparison("FLANNEL full", "FLANNEL w/o focal", 0.05, 0.02),
-            comparison("Voting ensemble", "FLANNEL full", 0.05, 0.02),
+            comparison("FLANNEL, full", "FLANNEL, w/o focal", 0.05, 0.02),
+            comparison("Voting, ensemble", "FLANNEL, full", 0.05, 0.02),
         ],
     } | changes

@@ -20,7 +20,7 @@ def test_every_field_is_read() -> None:
     assert (first.system, first.variant, first.class_id, first.metric) == ("FLANNEL", "full", "covid19", "f1")
     assert (first.mean, first.low, first.high, first.std) == pytest.approx((0.80, 0.75, 0.85, 0.02))
     assert (first.n, first.patients, first.folds, first.values) == (1000, 800, 5, (0.8,) * 5)
-    assert read.comparisons[1].a == "Voting ensemble"
+    assert read.comparisons[1].a == "Voting, ensemble"
 
 
 def test_null_is_no_interval_and_an_undefined_value() -> None:

@@ -69,7 +69,7 @@ def test_a_comparison_the_other_way_round_is_turned() -> None:
 
 
 def test_punctuation_in_names_does_not_matter() -> None:
-    given = made_up(comparisons=[comparison("flannel, full", "FLANNEL (w/o focal)", 0.05, 0.02)])
+    given = made_up(comparisons=[comparison("flannel full", "FLANNEL (w/o focal)", 0.05, 0.02)])
     assert judge(claim("flannel-focal"), [given]).evidence[0].test == "patient bootstrap, made up"
 
 
