@@ -41,7 +41,7 @@ CARDS = {"cards", "catalogue"}  # checkpoints as far as they can be read without
 SCREEN = {"streamlit", "plotly"}
 
 INFERENCE = RECORDS | {"data", "models", "folding"}
-TRAINING = INFERENCE | CARDS | {"losses", "inference", "ensembles", "metrics", "checkpoints"}
+TRAINING = INFERENCE | CARDS | {"losses", "sampling", "inference", "ensembles", "metrics", "checkpoints"}
 TRUST = TRAINING | {"weights", "segmentation", "patches", "explain", "training"}
 STUDIES = TRUST | {"runs"}
 WORKFLOWS = STUDIES | {"checkup", "input_gate", "importing", "exporting", "studies", "jobs"}
@@ -60,8 +60,9 @@ LAYERS = {
     "data": Layer({"labels", "config", "results", "progress"}, never={"streamlit"}),
     "models": Layer({"labels", "config"}, never=SCREEN),
     "losses": Layer({"labels", "config"}, never=SCREEN),
+    "sampling": Layer({"config"}, never={"torch"} | SCREEN),
     "folding": Layer(never=SCREEN),  # networks made faster
-    "ensembles": Layer({"config", "predictions", "labels", "losses"}, never=SCREEN),
+    "ensembles": Layer(RECORDS | {"losses", "sampling"}, never=SCREEN),
     "papers": Layer({"labels", "results"}, never={"torch"} | SCREEN),  # printed tables and claims
     "jobs": Layer({"config"}, never={"torch"} | SCREEN),
     # Checkpoints.
