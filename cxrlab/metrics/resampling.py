@@ -18,12 +18,14 @@ class Resampled:
 
     Args:
         auc, average_precision: (C, 1 + D), one class against the rest, both tasks.
-        f1: (C, 1 + D); macro_f1, balanced_accuracy, accuracy: (1 + D,). All NaN for a multi-label task.
+        f1, precision, recall: (C, 1 + D); macro_f1, balanced_accuracy, accuracy: (1 + D,). All NaN for a multi-label task.
     """
 
     auc: np.ndarray
     average_precision: np.ndarray
     f1: np.ndarray
+    precision: np.ndarray
+    recall: np.ndarray
     macro_f1: np.ndarray
     balanced_accuracy: np.ndarray
     accuracy: np.ndarray
@@ -56,6 +58,8 @@ def resample(predictions: Predictions, bootstrap: PatientBootstrap) -> Resampled
         auc=area[:, 0],
         average_precision=area[:, 1],
         f1=cm.f1(matrices).T,
+        precision=cm.precision(matrices).T,
+        recall=cm.recall(matrices).T,
         macro_f1=cm.macro_f1(matrices),
         balanced_accuracy=cm.balanced_accuracy(matrices),
         accuracy=cm.accuracy(matrices),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 from cxrlab.config import Augmentation, ModelConfig, Preprocessing, TrainConfig
 from cxrlab.models.registry import model_spec
@@ -45,7 +47,7 @@ METRICS = ("f1:covid19", "macro_f1")
 
 
 def flannel_study(scale: Scale, *, num_classes: int = 4, seed: int = 0) -> StudyPlan:
-    """Table 3: five learners x folds, COVID-Net and AI-COVID on one fold, voting, two MLPs, FLANNEL and its variants."""
+    """Table 3: five learners x folds, COVID-Net and AI-COVID on one fold, votes, two MLPs, FLANNEL and its variants."""
     learners = LIGHT if scale.light else FULL
     members = [
         _member(name, PAPER_NAMES.get(name, model_spec(name).title), fold, scale, ModelConfig(name, num_classes), seed)
@@ -56,7 +58,6 @@ def flannel_study(scale: Scale, *, num_classes: int = 4, seed: int = 0) -> Study
         replace(
             _member(system.lower(), system, 0, scale, replace(config, num_classes=num_classes), seed),
             variant="baseline",
-            outputs=("validation", "test"),
         )
         for system, config in BASELINES
     ]
@@ -69,14 +70,19 @@ def flannel_study(scale: Scale, *, num_classes: int = 4, seed: int = 0) -> Study
         protocol="benchmark",
         members=(*members, *baselines),
         combiners=_combiners(by_fold, scale, seed),
-        comparisons=tuple(Comparison(("FLANNEL", "full"), other, METRICS) for other in systems)
-        + (
+        comparisons=(
+            *(Comparison(("FLANNEL", "full"), other, METRICS) for other in systems),
+            *(_out_of_fold(other) for other in systems if scale.folds > 1),
             Comparison(("FLANNEL", "full"), ("FLANNEL", "w/o focal"), METRICS),
             Comparison(("FLANNEL", "full"), ("Ensemble_MLP", "l1"), METRICS),
             Comparison(("Ensemble_MLP", "l1"), ("Ensemble_MLP", "l2"), METRICS),
         ),
         notes=("Five light learners instead of the paper's five." if scale.light else "The paper's five learners.",),
     )
+
+
+def _out_of_fold(other: tuple[str, str]) -> Comparison:
+    return Comparison(("FLANNEL", "full, out-of-fold"), (other[0], f"{other[1]}, fold mean"), METRICS)
 
 
 def _member(name: str, system: str, fold: int, scale: Scale, model: ModelConfig, seed: int) -> MemberRun:
@@ -103,6 +109,11 @@ def _combiners(by_fold: tuple[tuple[str, ...], ...], scale: Scale, seed: int) ->
         for kind, system, variant in (("voting", "Voting", "ensemble"), ("soft", "Voting", "soft"))
         for fold in range(scale.folds)
     ]
+    if scale.folds > 1:
+        found += [
+            CombinerRun(f"{name}-fold-mean", system, f"{variant}, fold mean", kind, None, members)
+            for name, system, variant, kind, members in _fold_means(by_fold, scale)
+        ]
     for name, (system, variant, kind, changes) in VARIANTS.items():
         settings = {**changes, "seed": seed}
         found += [
@@ -125,7 +136,18 @@ def _combiners(by_fold: tuple[tuple[str, ...], ...], scale: Scale, seed: int) ->
     return tuple(found)
 
 
-VARIANTS = {
+def _fold_means(
+    by_fold: tuple[tuple[str, ...], ...], scale: Scale
+) -> Iterator[tuple[str, str, str, str, tuple[tuple[str, ...], ...]]]:
+    """What an out-of-fold module is to be compared with: every learner's mean over the folds, and their votes."""
+    for position, name in enumerate(LIGHT if scale.light else FULL):
+        members = tuple((ids[position],) for ids in by_fold)
+        yield name, PAPER_NAMES.get(name, model_spec(name).title), "base", "mean", members
+    yield "voting", "Voting", "ensemble", "voting", by_fold
+    yield "soft", "Voting", "soft", "soft", by_fold
+
+
+VARIANTS: dict[str, tuple[str, str, str, dict[str, Any]]] = {
     "flannel": ("FLANNEL", "full", "flannel", {}),
     "flannel-no-focal": ("FLANNEL", "w/o focal", "flannel", {"loss": "cross_entropy", "class_weights": "none"}),
     "flannel-sampling": (

@@ -138,6 +138,7 @@ class StudyPlan:
         source: restrict to images of this source; empty: all. protocol: ``benchmark`` (five blocks of the development
             part, by patient) or ``hold_out`` (one validation part of the development part).
         comparisons: pairs for the table. notes: sentences for the reader.
+        needs_members: the combiners use the kept outputs of another study's members.
     """
 
     name: str
@@ -149,6 +150,7 @@ class StudyPlan:
     comparisons: tuple[Comparison, ...] = ()
     source: str = ""
     notes: tuple[str, ...] = ()
+    needs_members: bool = False
 
     @property
     def runs(self) -> tuple[MemberRun | CombinerRun, ...]:

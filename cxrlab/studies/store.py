@@ -20,9 +20,14 @@ STUDY_FILE = "study.json"
 
 @dataclass(frozen=True)
 class StudyFolder:
-    """A study on disk: ``study.json``, ``runs/<id>/`` with ``run.json`` (written last) and a file a part."""
+    """A study on disk: ``study.json``, ``runs/<id>/`` with ``run.json`` (written last) and a file a part.
+
+    Args:
+        path: the folder. borrowed: another study's folder, whose runs are read where this one has none.
+    """
 
     path: Path
+    borrowed: Path | None = None
 
     def run(self, id_: str) -> Path:
         """The folder of a run."""
@@ -47,6 +52,8 @@ class StudyFolder:
     def predictions(self, id_: str, part: str) -> Predictions:
         """The kept outputs of a run. Raises StudyError when they are not there."""
         path = self.run(id_) / f"{part}.npz"
+        if self.borrowed and not path.exists():
+            path = self.borrowed / "runs" / id_ / f"{part}.npz"
         try:
             return Predictions.load(path)
         except (OSError, ValueError) as error:
@@ -64,10 +71,16 @@ class StudyFolder:
             temporary.replace(folder / f"{part}.npz")
         write_json(folder / RUN_FILE, {"id": id_, **facts, "created": now()})
 
-    def claim(self, facts: Mapping[str, Any]) -> None:
-        """Begin the study here, or go on with it. Raises StudyError when the folder holds another study."""
+    def claim(self, facts: Mapping[str, Any], *, resume: bool) -> None:
+        """Begin the study here, or go on with it.
+
+        Raises:
+            StudyError: when the folder holds another study or something else, or this one and ``resume`` is False.
+        """
         path = self.path / STUDY_FILE
         if path.exists():
+            if not resume:
+                raise StudyError(f"{self.path.name} holds a study already; add --resume to go on with it.")
             stored = json.loads(path.read_text(encoding="utf-8"))
             wanted = json.loads(json.dumps(facts))
             different = [name for name in wanted if name != "command" and stored.get(name) != wanted[name]]

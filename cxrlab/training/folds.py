@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -54,7 +55,7 @@ def published_folds(manifest: Manifest, *, seed: int = 0) -> list[Split]:
         raise SplitError(f"The published folds need at least 25 images, got {n}.")
     paths = np.array(manifest.column("path"))[np.random.default_rng(seed).permutation(n)]
     cuts = [int(share * n) for share in (0.0, 0.16, 0.32, 0.48, 0.64, 0.80)]
-    blocks = [tuple(paths[start:stop].tolist()) for start, stop in zip(cuts, cuts[1:], strict=False)]
+    blocks = [tuple(paths[start:stop].tolist()) for start, stop in itertools.pairwise(cuts)]
     test = tuple(paths[cuts[-1] :].tolist())
     found = []
     for number, block in enumerate(blocks):

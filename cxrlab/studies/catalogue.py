@@ -1,0 +1,21 @@
+"""The studies by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from cxrlab.config import one_of
+from cxrlab.studies.flannel import flannel_study
+from cxrlab.studies.plan import Scale, StudyPlan
+from cxrlab.studies.sensitivity import sensitivity_study
+
+STUDIES: dict[str, Callable[..., StudyPlan]] = {
+    "flannel": flannel_study,
+    "sensitivity": sensitivity_study,
+}
+
+
+def plan_study(name: str, scale: Scale, *, seed: int = 0) -> StudyPlan:
+    """The runs of a study at a scale. Raises ValueError for an unknown name."""
+    one_of("study", name, tuple(STUDIES))
+    return STUDIES[name](scale, seed=seed)
