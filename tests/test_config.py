@@ -16,6 +16,9 @@ from cxrlab.config import Augmentation, ModelConfig, Preprocessing, TrainConfig,
         Preprocessing(size=160, resize="pad"),
         Augmentation(flip=0),
         TrainConfig(size_schedule=(96, 160), optimiser="sgd"),
+        TrainConfig(milestones=(150, 225), sampling=("0:10",), unfreeze=0.44),
+        Preprocessing(size=224, resize_to=336),
+        Augmentation.none(crop="uniform", vertical_flip=0.5),
         ModelConfig("resnet18", 4),
     ],
 )
@@ -29,6 +32,10 @@ def test_json_both_ways(config: Preprocessing | Augmentation | TrainConfig | Mod
         (lambda: Preprocessing(size=7), r"size must be in \[32, 1024\], got 7"),
         (lambda: Preprocessing(resize="squash"), "resize must be one of stretch, crop, pad, got 'squash'"),
         (lambda: Preprocessing(std=(0.0, 1.0, 1.0)), "std must be positive"),
+        (lambda: Preprocessing(resize_to=100), r"resize_to must be in \[224, 1024\], got 100"),
+        (lambda: Augmentation(crop="corner"), "crop must be one of centre, jitter, uniform, got 'corner'"),
+        (lambda: TrainConfig(milestones=(3, 2)), "milestones must be ascending epochs from 1 on"),
+        (lambda: TrainConfig(unfreeze=1.5), r"unfreeze must be in \[0, 1\]"),
         (lambda: Augmentation(flip=2), r"flip must be in \[0, 1\], got 2"),
         (lambda: TrainConfig(epochs=0), "epochs must be in"),
         (lambda: TrainConfig(schedule="magic"), "schedule must be one of constant, step"),
@@ -48,3 +55,9 @@ def test_home_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert not home().exists()
     monkeypatch.delenv("CXRLAB_HOME")
     assert home() == Path.home() / ".local" / "share" / "cxrlab"
+
+
+def test_settings_written_before_a_field_existed_still_load() -> None:
+    old = {"size": 160, "resize": "pad", "interpolation": "bilinear", "mean": [0.5] * 3, "std": [0.5] * 3}
+    assert Preprocessing.from_json(old) == Preprocessing(size=160, resize="pad", mean=(0.5,) * 3, std=(0.5,) * 3)
+    assert TrainConfig.from_json({"epochs": 3}) == TrainConfig(epochs=3)

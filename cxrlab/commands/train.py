@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
@@ -27,16 +27,27 @@ SETTINGS = {
     "warmup": "Share of the steps until the peak, for cosine and one_cycle.",
     "loss": "cross_entropy or focal.",
     "focal_gamma": "Of the focal loss.",
-    "class_weights": "none, balanced or sqrt.",
+    "class_weights": "none, balanced, sqrt, inverse_frequency, release or normalised.",
     "label_smoothing": "For cross entropy, 0 to 0.5.",
     "clip_norm": "Largest gradient norm; 0 = no clipping.",
     "size_schedule": "Sides in pixels spread over the epochs, e.g. 128,160,224; empty: always the input size.",
-    "monitor": "What picks the best epoch: macro_f1, balanced_accuracy, accuracy or loss.",
+    "monitor": "What picks the best epoch: macro_f1, balanced_accuracy, accuracy, loss or objective.",
     "patience": "Epochs without gain before training stops; 0 = never.",
     "precision": "fp32 or bf16.",
     "channels_last": "Memory layout; faster on CPU, same numbers.",
     "threads": "CPU threads; 0 = torch's choice.",
     "seed": "Of weights, order and augmentation.",
+    "reduction": "Of the loss: weighted_mean, mean or sum.",
+    "milestones": "Epochs of the step schedule, e.g. 150,225; empty: at 50 % and 80 %.",
+    "plateau_factor": "Of the plateau schedule.",
+    "plateau_patience": "Epochs without gain that it waits.",
+    "sampling": "Over- and undersampling as CLASS:FACTOR,…, e.g. 0:10 or minority:parity.",
+    "augmented": "Which training images are changed at random: all or minority.",
+    "unfreeze": "Share of the backbone that is trained, from the end; 0 = only the head.",
+    "aux_weight": "Of the loss of Inception's auxiliary head.",
+    "l1": "Factor of the sum of absolute weights in the loss.",
+    "l2": "Factor of the sum of squared weights in the loss.",
+    "penalty_on": "What l1 and l2 act on: linear or all.",
 }
 
 
@@ -46,7 +57,7 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
     types = get_type_hints(TrainConfig)
     parameters = [parameter for parameter in own if parameter.kind is not parameter.VAR_KEYWORD]
     for spec in fields(TrainConfig):
-        is_list = types[spec.name] == tuple[int, ...]
+        is_list = types[spec.name] in (tuple[int, ...], tuple[str, ...])
         option: Any = Annotated[str if is_list else types[spec.name], typer.Option(help=SETTINGS[spec.name])]
         default = ",".join(map(str, spec.default)) if is_list else spec.default  # type: ignore[arg-type]
         parameters.append(
@@ -92,9 +103,7 @@ def train(
     from cxrlab.workflows.training_card import TrainRequest
 
     target = out or home() / "checkpoints" / model
-    settings["size_schedule"] = _sides(settings["size_schedule"])
-    config = TrainConfig(**settings)
-    unchanged = Augmentation(**{spec.name: 0.0 for spec in fields(Augmentation)})
+    config = TrainConfig(**_parsed(settings))
     with working() as work:
         request = TrainRequest(
             source=the_manifest(manifest, work.progress, work.cancel),
@@ -109,7 +118,7 @@ def train(
             initial=initial,
             config=config,
             preprocessing=Preprocessing(size=size, resize=resize),
-            augmentation=Augmentation() if augment else unchanged,
+            augmentation=Augmentation() if augment else Augmentation.none(),
         )
         trained = run(
             request,
@@ -127,9 +136,23 @@ def train(
         _show(trained)
 
 
+def _parsed(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings with their lists read from text."""
+    texts = {"sampling": listed, "size_schedule": _sides, "milestones": _epochs}
+    return {name: texts[name](value) if name in texts else value for name, value in settings.items()}
+
+
 def _sides(text: str) -> tuple[int, ...]:
-    if not all(side.isdecimal() for side in listed(text)):
-        raise ValueError(f"--size-schedule must be numbers of pixels such as 128,160,224, got {text!r}.")
+    return _numbers(text, "--size-schedule must be numbers of pixels such as 128,160,224")
+
+
+def _epochs(text: str) -> tuple[int, ...]:
+    return _numbers(text, "--milestones must be epochs such as 150,225")
+
+
+def _numbers(text: str, rule: str) -> tuple[int, ...]:
+    if not all(number.isdecimal() for number in listed(text)):
+        raise ValueError(f"{rule}, got {text!r}.")
     return tuple(map(int, listed(text)))
 
 

@@ -42,8 +42,9 @@ class ImageCache:
 
 
 def cache_key(digests: Sequence[str], preprocessing: Preprocessing) -> str:
-    """Name of the cache folder: a hash of the files' contents, in order, and of size, resize and interpolation."""
+    """Name of the cache folder: a hash of the files' contents, in order, and of how their pixels become squares."""
     rule = f"1|{preprocessing.size}|{preprocessing.resize}|{preprocessing.interpolation}|"
+    rule += f"from {preprocessing.resize_to}|" if preprocessing.resize_to else ""
     return hashlib.sha256((rule + "|".join(digests)).encode()).hexdigest()[:24]
 
 

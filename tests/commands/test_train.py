@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cxrlab.commands.train import SETTINGS
-from cxrlab.config import TrainConfig
+from cxrlab.config import Augmentation, TrainConfig
 from cxrlab.workflows.train import Interrupted
 from cxrlab.workflows.training_card import TrainRequest
 from tests.commands.conftest import Run
@@ -53,7 +53,7 @@ def test_options_reach_the_workflow(run: Run, labelled: Path, asked: dict[str, A
     assert (request.name, asked["checkpoints"]) == ("mine", tmp_path)
     assert request.labels == ("covid19", "normal")
     assert (request.preprocessing.size, request.validation) == (32, 0.25)
-    assert set(request.augmentation.to_json().values()) == {0}
+    assert request.augmentation == Augmentation.none()
     assert asked["overwrite"]
 
 
@@ -84,6 +84,7 @@ def test_a_checkpoint_comes_out_that_can_be_used(run: Run, labelled: Path, tmp_p
         (("--epochs", "0"), "epochs must be in [1, 10000], got 0."),
         (("--loss", "hinge"), "loss must be one of cross_entropy, focal, got 'hinge'."),
         (("--size-schedule", "64,x"), "--size-schedule must be numbers of pixels such as 128,160,224, got '64,x'."),
+        (("--milestones", "5,x"), "--milestones must be epochs such as 150,225, got '5,x'."),
         (("--resize", "squash"), "resize must be one of stretch, crop, pad, got 'squash'."),
         (("--labels", "covid19"), "A label set must have at least 2 classes, got 1."),
         (("--out", "Bad Name"), "A checkpoint's name must be lower-case letters"),
@@ -99,4 +100,4 @@ def test_a_users_mistake_is_one_sentence(run: Run, labelled: Path, words: tuple[
 def test_an_unknown_network_is_answered_with_the_nearest(run: Run, labelled: Path) -> None:
     ran = run("train", "-m", labelled, "--model", "resnet", "--epochs", "1", "--size", "32")
     assert ran.exit_code == 2
-    assert "Unknown model 'resnet'; nearest: resnet18" in ran.stderr
+    assert "Unknown model 'resnet'; nearest: resnet" in ran.stderr

@@ -11,11 +11,10 @@ from PIL import Image
 from torchvision.transforms import functional as reference
 
 from cxrlab.config import Augmentation, Preprocessing
-from cxrlab.data.transforms import augment, resize_pixels, to_batch
+from cxrlab.data.cache import cache_key
+from cxrlab.data.transforms import augment, centre_crop, resize_pixels, to_batch
 
-STILL = Augmentation(
-    rotation_deg=0, translation=0, scale=0, flip=0, brightness=0, contrast=0, gamma=0, noise=0, blur=0, erase=0
-)
+STILL = Augmentation.none()
 
 
 @pytest.fixture
@@ -94,3 +93,93 @@ def test_each_kind_of_change_changes_something() -> None:
 
 def test_a_smaller_size_gives_smaller_pictures() -> None:
     assert augment(squares(), STILL, size=32, generator=torch.Generator()).shape == (6, 32, 32)
+
+
+def changed(augmentation: Augmentation, *, crop: int = 0, size: int = 48, seed: int = 0) -> torch.Tensor:
+    return augment(squares(), augmentation, size=size, generator=torch.Generator().manual_seed(seed), crop=crop)
+
+
+def test_a_certain_vertical_flip_turns_upside_down_and_both_flips_turn_by_180_degrees() -> None:
+    grey = squares().float() / 255
+    torch.testing.assert_close(changed(replace(STILL, vertical_flip=1.0)), grey.flip(1), atol=1e-5, rtol=0)
+    both = changed(replace(STILL, vertical_flip=1.0, flip=1.0))
+    torch.testing.assert_close(both, grey.flip(1, 2), atol=1e-5, rtol=0)
+
+
+def test_centre_of_a_larger_square_with_the_offset_rounded_down(picture: np.ndarray) -> None:
+    """336 to 299: the margin of 37 is cut 18 above and left, 19 below and right."""
+    whole = resize_pixels(picture, Preprocessing(size=336, interpolation="bicubic"))
+    cut = resize_pixels(picture, Preprocessing(size=299, interpolation="bicubic", resize_to=336))
+    assert np.array_equal(cut, whole[18:317, 18:317])
+    assert np.array_equal(centre_crop(torch.from_numpy(whole.copy()), 299).numpy(), cut)
+    assert Preprocessing(size=299, resize_to=336).whole == Preprocessing(size=336)
+    with pytest.raises(ValueError, match="A crop of 64 pixels needs squares at least as large, got 48"):
+        centre_crop(squares(), 64)
+
+
+def test_a_cropped_cache_is_not_a_resized_one() -> None:
+    plain, cropped = Preprocessing(size=64), Preprocessing(size=64, resize_to=80)
+    assert cache_key(["a"], plain) != cache_key(["a"], cropped)
+
+
+@pytest.mark.parametrize(("where", "low", "high"), [("uniform", 0, 16), ("jitter", 5, 11), ("centre", 8, 8)])
+def test_crops_lie_where_they_may(where: str, low: int, high: int) -> None:
+    ramp = torch.arange(48, dtype=torch.uint8).expand(400, 48, 48)
+    augmentation = replace(STILL, crop=where, crop_jitter=3)
+    cut = augment(ramp, augmentation, size=32, generator=torch.Generator().manual_seed(0), crop=32)
+    left = (cut[:, 0, 0] * 255).round().int()
+    assert cut.shape == (400, 32, 32)
+    assert (left.min(), left.max()) == (low, high)
+
+
+def test_zoom_inwards_only_enlarges() -> None:
+    """A bright frame at the border is pushed out, never in."""
+    framed = torch.zeros(200, 48, 48, dtype=torch.uint8)
+    framed[:, :4] = framed[:, -4:] = framed[:, :, :4] = framed[:, :, -4:] = 255
+    lit = {
+        zoom: augment(
+            framed, replace(STILL, scale=0.2, zoom=zoom), size=48, generator=torch.Generator().manual_seed(0)
+        ).mean(dim=(1, 2))
+        for zoom in ("inwards", "linear", "log")
+    }
+    before = (framed[0].float() / 255).mean()
+    assert (lit["inwards"] <= before + 1e-4).all()
+    assert (lit["linear"] > before + 0.01).any()
+    assert (lit["log"] > before + 0.01).any()
+
+
+def test_what_lies_outside_is_filled_as_asked() -> None:
+    ramp = torch.arange(48, dtype=torch.uint8).mul(5).expand(8, 48, 48)
+    moved = {
+        fill: augment(
+            ramp, replace(STILL, translation=0.4, fill=fill), size=48, generator=torch.Generator().manual_seed(1)
+        )
+        for fill in ("border", "reflect", "black")
+    }
+    assert (moved["black"] == 0).sum() > (moved["border"] == 0).sum()
+    assert not torch.equal(moved["border"], moved["reflect"])
+
+
+def test_noise_with_a_probability_has_one_strength() -> None:
+    grey = torch.full((400, 24, 24), 128, dtype=torch.uint8)
+    augmentation = replace(STILL, noise=0.05, noise_probability=0.5)
+    spread = augment(grey, augmentation, size=24, generator=torch.Generator().manual_seed(0)).std(dim=(1, 2))
+    noisy = spread > 1e-6
+    assert noisy.float().mean().item() == pytest.approx(0.5, abs=0.1)
+    torch.testing.assert_close(spread[noisy], torch.full_like(spread[noisy], 0.05), atol=0.006, rtol=0)
+
+
+def test_a_sheared_picture_is_slanted() -> None:
+    line = torch.zeros(1, 49, 49, dtype=torch.uint8)
+    line[:, 24] = 255  # a level line through the centre
+    slanted = augment(line, replace(STILL, shear_deg=40), size=49, generator=torch.Generator().manual_seed(3))
+    heights = slanted[0].argmax(dim=0).float()
+    assert heights[24] == 24
+    assert abs(heights[44] - heights[4]) > 3
+
+
+def test_settings_that_change_nothing_say_so() -> None:
+    assert STILL.changes_nothing
+    assert replace(STILL, crop="jitter", crop_jitter=0, zoom="inwards", fill="black").changes_nothing
+    for name, value in {"flip": 0.5, "vertical_flip": 0.5, "shear_deg": 1.0, "noise": 0.1, "crop": "uniform"}.items():
+        assert not replace(STILL, **{name: value}).changes_nothing, name
