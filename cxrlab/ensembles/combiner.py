@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,8 +15,10 @@ from cxrlab.ensembles.combined import Combined, Combiner, CombinerError, new_mod
 from cxrlab.ensembles.combiner_config import KINDS, PROFILES, CombinerConfig
 from cxrlab.ensembles.flannel import NeuralWeightModule
 from cxrlab.ensembles.stacking import EnsembleMLP
+from cxrlab.losses import class_weights, focal_loss
 from cxrlab.progress import Cancel, Progress, check, never, silent
 from cxrlab.results import Epoch, History
+from cxrlab.sampling import Sampler
 
 __all__ = ["KINDS", "PROFILES", "Combined", "Combiner", "CombinerConfig", "CombinerError", "fit_combiner"]
 
@@ -54,6 +56,7 @@ def fit_combiner(
         )
     counts = torch.bincount(truth, minlength=given.shape[2]).tolist()
     alpha = class_weights(counts, config.class_weights)
+    alpha = None if alpha is None else alpha.float()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         module = new_module(config.kind, *given.shape[1:], activation=config.activation)
@@ -156,30 +159,5 @@ def _checked(probabilities: np.ndarray, y: np.ndarray, name: str) -> tuple[torch
 
 def _repeated(truth: torch.Tensor, config: CombinerConfig) -> torch.Tensor:
     """Row numbers with those of oversampled classes repeated."""
-    times = torch.ones_like(truth)
-    for index, factor in config.oversample:
-        times[truth == index] *= factor
-    return torch.arange(len(truth)).repeat_interleave(times)
-
-
-def class_weights(counts: Sequence[int], scheme: str) -> torch.Tensor | None:
-    if scheme == "none":
-        return None
-    if min(counts) < 1:
-        raise ValueError(f"Every class needs at least 1 training image, got counts {list(counts)}.")
-    n = torch.tensor(counts, dtype=torch.float32)
-    return {"inverse_frequency": n.sum() / n, "release": 1000 / n, "balanced": n.sum() / (len(n) * n)}[scheme]
-
-
-def focal_loss(
-    logits: torch.Tensor,
-    targets: torch.Tensor,
-    *,
-    gamma: float,
-    alpha: torch.Tensor | None = None,
-    reduction: str = "mean",
-) -> torch.Tensor:
-    log_p = functional.log_softmax(logits, dim=1).gather(1, targets[:, None])[:, 0]
-    losses = -((1 - log_p.exp()).clamp_min(1e-12) ** gamma) * log_p
-    losses = losses if alpha is None else losses * alpha[targets]
-    return losses.mean() if reduction == "mean" else losses.sum()
+    sampler = Sampler(tuple(f"{index}:{factor}" for index, factor in config.oversample), stage="2")
+    return torch.from_numpy(sampler.rows(truth.numpy(), np.random.default_rng(config.seed)))
