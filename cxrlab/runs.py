@@ -34,6 +34,7 @@ class RunFacts:
         scoring_sha256: of how the weights become scores (input, classes, activation, temperature).
         dataset: name of the labelled set. dataset_digest: hash of its paths, labels, patients and contents.
         part: ``all`` or ``test`` (of the benchmark split). labels: class ids in order.
+        task: empty, or the coarser task that the checkpoint's classes were added up to.
         images: evaluated. dropped: left out, by kind of reason.
         device: where it ran. seconds: for the predictions. created: ISO 8601, UTC. version: of cxrlab.
     """
@@ -52,6 +53,7 @@ class RunFacts:
     seconds: float
     created: str
     version: str
+    task: str = ""
 
     @property
     def id(self) -> str:

@@ -75,7 +75,5 @@ def test_refusals_name_the_class_and_the_task() -> None:
         projection_named("covid_vs_rest").positions(PHANTOM4)
     with pytest.raises(ValueError, match="three_class needs non_covid, which covid19, normal can not tell apart"):
         projection_named("three_class").positions(LabelSet.from_ids(["covid19", "normal"]))
-    with pytest.raises(
-        ValueError, match="Task must be one of covid_vs_rest, pneumonia_vs_normal, three_class, got 'x'"
-    ):
+    with pytest.raises(ValueError, match="Task must be one of covid_vs_rest, pneumonia_vs_normal, three_class, got"):
         projection_named("x")

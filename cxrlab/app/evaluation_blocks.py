@@ -10,6 +10,7 @@ import streamlit as st
 from cxrlab.app import evaluation_tables as tables
 from cxrlab.app import links
 from cxrlab.app.words import duration, plain
+from cxrlab.labels import PROJECTIONS
 from cxrlab.plots.curves import pr_alt_text, pr_figure, roc_alt_text, roc_figure
 from cxrlab.plots.metrics import (
     comparison_alt_text,
@@ -59,6 +60,11 @@ def head(evaluation: Evaluation) -> None:
     st.caption(
         plain(f"Classes: {', '.join(short_names(evaluation.labels))} · {made} · {tables.when(run.facts.created)}")
     )
+    if run.facts.task in PROJECTIONS:
+        st.caption(
+            f"Task: {PROJECTIONS[run.facts.task].title}. Each checkpoint's scores of finer classes are added up, the "
+            "highest sum decides, and the truth is mapped the same way."
+        )
     for note in evaluation.notes:
         st.info(plain(note), icon=":material/info:")
     _dropped(evaluation)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import streamlit as st
@@ -12,7 +12,7 @@ from cxrlab.app import demo, links
 from cxrlab.app.inputs import pick_device
 from cxrlab.app.words import plain
 from cxrlab.app.work import sentence
-from cxrlab.labels import LabelSet
+from cxrlab.labels import PROJECTIONS, LabelSet
 from cxrlab.workflows.checkpoint_facts import CheckpointFacts
 from cxrlab.workflows.labelled_sources import PHANTOM_IMAGES, LabelledSource, Part
 
@@ -31,6 +31,7 @@ class EvaluationRequest:
     part: Part
     device: str
     store: bool
+    task: str = ""
 
 
 @dataclass(frozen=True)
@@ -38,14 +39,17 @@ class Offer:
     """Checkpoints that can be measured together on the chosen set, and those that can not.
 
     Args:
-        labels: classes they share. fitting: in the order of the list. images: rows of the set with one of the classes.
+        labels: classes they share, or those of the task. fitting: in the order of the list.
+        images: rows of the set with one of the classes.
         others: not offered: classes of theirs -> their titles.
+        task: empty, or the coarser task that their classes are added up to.
     """
 
     labels: LabelSet
     fitting: tuple[CheckpointFacts, ...]
     images: int
     others: dict[tuple[str, ...], tuple[str, ...]]
+    task: str = ""
 
 
 def pick_source() -> LabelledSource | None:
@@ -133,41 +137,62 @@ def offer(source: LabelledSource, facts: Sequence[CheckpointFacts]) -> Offer | N
     counts = _label_counts(source)
     if counts is None:
         return None
-    tasks = {each.labels.ids: each.labels for each in facts}
-    images = {ids: sum(counts.get(id_, 0) for id_ in ids) for ids in tasks}
-    fitting = sorted((ids for ids in tasks if images[ids]), key=lambda ids: -images[ids])
-    if not fitting:
+    choices = _choices(facts, counts)
+    if not choices:
+        known = dict.fromkeys(each.labels.ids for each in facts)
         st.warning(
             f"No checkpoint knows a class of this set. The set has {_listed(counts)}; the checkpoints know "
-            f"{plain('; '.join(', '.join(ids) for ids in tasks) or 'nothing yet')}.",
+            f"{plain('; '.join(', '.join(ids) for ids in known) or 'nothing yet')}.",
             icon=":material/block:",
         )
         return None
-    chosen = fitting[0] if len(fitting) == 1 else _pick_task(fitting, tasks, images)
+    chosen = _pick_classes(choices)
     others: dict[tuple[str, ...], tuple[str, ...]] = {}
     for each in facts:
-        if each.labels.ids != chosen:
+        if each not in chosen.fitting:
             others[each.labels.ids] = (*others.get(each.labels.ids, ()), each.title)
-    return Offer(tasks[chosen], tuple(each for each in facts if each.labels.ids == chosen), images[chosen], others)
+    return replace(chosen, others=others)
 
 
-def _pick_task(
-    fitting: Sequence[tuple[str, ...]], tasks: dict[tuple[str, ...], LabelSet], images: dict[tuple[str, ...], int]
-) -> tuple[str, ...]:
-    by_key = {"-".join(ids): ids for ids in fitting}
-    first = next(iter(by_key))
-    widget, before = links.one("classes", list(by_key), first)
+def _choices(facts: Sequence[CheckpointFacts], counts: dict[str, int]) -> dict[str, Offer]:
+    """What can be measured, by key in links: the checkpoints' own classes, most images first, then coarser tasks."""
+    own = {"-".join(each.labels.ids): each.labels for each in facts}
+    choices = {
+        key: Offer(labels, tuple(each for each in facts if each.labels.ids == labels.ids), _images(labels, counts), {})
+        for key, labels in own.items()
+    }
+    choices = dict(sorted(choices.items(), key=lambda item: -item[1].images))
+    for task in PROJECTIONS.values():
+        fitting = tuple(each for each in facts if task.accepts(each.labels))
+        choices[task.name] = Offer(task.target, fitting, _images(task.sources, counts), {}, task.name)
+    return {key: choice for key, choice in choices.items() if choice.images and choice.fitting}
+
+
+def _images(labels: LabelSet, counts: dict[str, int]) -> int:
+    return sum(counts.get(id_, 0) for id_ in labels.ids)
+
+
+def _pick_classes(choices: dict[str, Offer]) -> Offer:
+    first = next(iter(choices))
+    if len(choices) == 1:
+        return choices[first]
+    widget, before = links.one("classes", list(choices), first)
     key = st.selectbox(
         "Classes",
-        list(by_key),
-        index=list(by_key).index(before),
-        format_func=lambda key: (
-            f"{', '.join(tasks[by_key[key]].names)} ({images[by_key[key]]:,} images)" if key in by_key else key
-        ),
+        list(choices),
+        index=list(choices).index(before),
+        format_func=lambda key: _choice_words(choices[key]) if key in choices else key,
         key=widget,
+        help="The checkpoints' own classes, or a coarser task: scores of finer classes are added up and the truth is "
+        "mapped, so that checkpoints trained for different classes are measured together on the same images.",
     )
     links.keep("classes", [key], [first])
-    return by_key.get(key, fitting[0])
+    return choices.get(key, choices[first])
+
+
+def _choice_words(choice: Offer) -> str:
+    classes = f"{', '.join(choice.labels.names)} ({choice.images:,} images)"
+    return f"{PROJECTIONS[choice.task].title}: {classes}" if choice.task else classes
 
 
 def _label_counts(source: LabelledSource) -> dict[str, int] | None:
@@ -243,4 +268,4 @@ def ask(facts: Sequence[CheckpointFacts]) -> EvaluationRequest | None:
             return None
         checkpoints = pick_checkpoints(offered)
         device, store = pick_device(), pick_storage(source)
-    return EvaluationRequest(source, checkpoints, part, device, store) if checkpoints else None
+    return EvaluationRequest(source, checkpoints, part, device, store, offered.task) if checkpoints else None

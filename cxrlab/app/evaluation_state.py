@@ -31,6 +31,7 @@ def begin(request: EvaluationRequest) -> None:
         lambda progress, cancel: request.source.evaluate(
             request.checkpoints,
             part=request.part,
+            task=request.task,
             device=request.device,
             store=request.store,
             progress=progress,

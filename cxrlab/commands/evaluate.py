@@ -10,6 +10,7 @@ import typer
 
 from cxrlab.commands.choices import Checkpoints, Device, Json, ManifestOption, named
 from cxrlab.commands.terminal import WARNING, say, show, show_json, show_table, working
+from cxrlab.labels import PROJECTIONS
 
 if TYPE_CHECKING:
     from cxrlab.workflows.evaluate import Evaluation
@@ -21,6 +22,14 @@ def evaluate(
     split: Annotated[
         Literal["test", "all"], typer.Option(help="The test part of the benchmark split, or all images.")
     ] = "all",
+    task: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help=f"Add finer classes up, so that checkpoints of different tasks can be measured together: "
+            f"{', '.join(PROJECTIONS)}.",
+        ),
+    ] = "",
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write metrics, predictions and figures here.")
     ] = None,
@@ -39,6 +48,7 @@ def evaluate(
             source,
             [named(each) for each in checkpoint],
             part=split,
+            task=task,
             device=device,
             reuse=not fresh,
             progress=work.progress,
@@ -68,6 +78,8 @@ def _show(evaluation: Evaluation) -> None:
     dropped = "; ".join(f"{count} {reason}" for reason, count in facts.dropped.items())
     show(f"Data set {facts.dataset}, part {facts.part}, hash {facts.dataset_digest[:12]}:")
     show(f"{report.n_images} images of {report.n_patients} patients; left out: {dropped or 'none'}.")
+    if facts.task:
+        show(f"Task {facts.task}: scores of finer classes are added up to {', '.join(facts.labels)}.")
     show("")
     _show_overall(evaluation)
     show("")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,13 +21,10 @@ from cxrlab.predictions import Predictions
 from cxrlab.progress import Cancel, Progress, check, never, silent
 from cxrlab.runs import Run, RunError, RunFacts, load_run, run_id, save_run
 from cxrlab.workflows.labelled_set import LabelledSet, archive_set, manifest_set
+from cxrlab.workflows.tasks import EvaluationError, Projection, common_labels, in_set, in_task
 
 DRAWS = 2000  # of the patient bootstrap
 SHOWN_ERRORS = 5  # sentences about unreadable images; the rest is counted
-
-
-class EvaluationError(ValueError):
-    """The checkpoints and the set do not fit each other; the text is the sentence for the user."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,25 +42,12 @@ class Evaluation:
     notes: tuple[str, ...] = ()
 
 
-def common_labels(checkpoints: Sequence[str | Path]) -> LabelSet:
-    """The classes that all these checkpoints share, in order. Raises EvaluationError when they differ."""
-    if not checkpoints:
-        raise EvaluationError("Choose at least one checkpoint to evaluate.")
-    cards = [find_checkpoint(name).card for name in checkpoints]
-    for card in cards[1:]:
-        if card.labels != cards[0].labels:
-            raise EvaluationError(
-                f"Checkpoints measured together must have the same classes: {cards[0].name} has "
-                f"{', '.join(cards[0].labels)}, {card.name} has {', '.join(card.labels)}."
-            )
-    return cards[0].label_set
-
-
 def evaluate_manifest(
     source: Path,
     checkpoints: Sequence[str | Path],
     *,
     part: str = "all",
+    task: str = "",
     device: str = "auto",
     store: bool = True,
     reuse: bool = True,
@@ -73,8 +57,10 @@ def evaluate_manifest(
     """Measure checkpoints on a manifest CSV or folder.
 
     Args:
-        source: as for ``read_manifest``. checkpoints: names, or paths of checkpoint folders; all with the same classes.
+        source: as for ``read_manifest``. checkpoints: names, or paths of checkpoint folders.
         part: ``all``, or ``test`` or ``development`` of the benchmark split.
+        task: empty: all checkpoints have the same classes, which are measured. Else one of ``labels.PROJECTIONS``:
+            each checkpoint's classes are added up to those of the task.
         device: ``auto``, ``cpu`` or ``cuda``.
         store: keep the results under CXRLAB_HOME/runs.
         reuse: reopen what is stored there instead of computing it again, when nothing has changed that decides it.
@@ -84,10 +70,10 @@ def evaluate_manifest(
         Cancelled: checkpoints that were finished before stay stored.
     """
     names = _once(checkpoints)
-    labels = common_labels(names)
+    labels = common_labels(names, task)
     progress(0, 1000 * len(names), "Reading the labelled set")
     dataset = manifest_set(source, labels, part=part)
-    return _Session(dataset, device, store, reuse, progress, cancel).evaluation(names)
+    return _Session(*in_set(dataset, labels, task), device, store, reuse, progress, cancel).evaluation(names)
 
 
 def evaluate_archive(
@@ -96,6 +82,7 @@ def evaluate_archive(
     *,
     name: str,
     limits: Limits | None = None,
+    task: str = "",
     device: str = "auto",
     store: bool = False,
     reuse: bool = True,
@@ -107,12 +94,12 @@ def evaluate_archive(
     Arguments and errors as for :func:`evaluate_manifest`; also XrayError when the archive is refused.
     """
     names = _once(checkpoints)
-    labels = common_labels(names)
+    labels = common_labels(names, task)
     infos = [find_checkpoint(checkpoint) for checkpoint in names]
     rules = [member.card.preprocessing for info in infos for member in (members_of(info) or [info])]
     preprocessings = list(dict.fromkeys(rule for rule in rules if rule is not None))
     dataset = archive_set(data, labels, preprocessings, name=name, limits=limits, progress=progress, cancel=cancel)
-    return _Session(dataset, device, store, reuse, progress, cancel).evaluation(names)
+    return _Session(*in_set(dataset, labels, task), device, store, reuse, progress, cancel).evaluation(names)
 
 
 def reopen(run_ids: Sequence[str]) -> Evaluation:
@@ -138,18 +125,23 @@ def _once(checkpoints: Sequence[str | Path]) -> tuple[str | Path, ...]:
     return tuple(dict.fromkeys(checkpoints))
 
 
+@dataclass(eq=False)
 class _Session:
     """One evaluation under way: what was predicted once is used again by the ensembles."""
 
-    def __init__(
-        self, dataset: LabelledSet, device: str, store: bool, reuse: bool, progress: Progress, cancel: Cancel
-    ) -> None:
-        self.dataset, self.device, self.store, self.reuse = dataset, device, store, reuse
-        self.progress, self.cancel = progress, cancel
-        self.notes: list[str] = []
-        self._done: dict[str, _Predicted] = {}
-        self._squares: dict[Preprocessing, tuple[np.ndarray, dict[int, str]]] = {}
-        self._position, self._count, self._reported = 0, 1, 0
+    dataset: LabelledSet
+    projection: Projection | None
+    device: str
+    store: bool
+    reuse: bool
+    progress: Progress
+    cancel: Cancel
+    notes: list[str] = field(default_factory=list)
+    _done: dict[str, _Predicted] = field(default_factory=dict)
+    _squares: dict[Preprocessing, tuple[np.ndarray, dict[int, str]]] = field(default_factory=dict)
+    _position: int = 0
+    _count: int = 1
+    _reported: int = 0
 
     def evaluation(self, checkpoints: Sequence[str | Path]) -> Evaluation:
         runs, reopened = [], []
@@ -186,6 +178,8 @@ class _Session:
     def _run(self, info: CheckpointInfo) -> Run:
         predicted = self._predicted(info)
         predictions = predicted.predictions
+        if self.projection:
+            predictions = in_task(predictions, self.dataset, self.projection)
         self._phase(0.9, 1.0)(0, 1, f"{info.card.title}: intervals from {DRAWS} bootstrap draws")
         check(self.cancel, "The evaluation")
         unreadable = len(self.dataset) - len(predictions)
@@ -197,7 +191,8 @@ class _Session:
             dataset=self.dataset.name,
             dataset_digest=self.dataset.digest,
             part=self.dataset.part,
-            labels=info.card.labels,
+            labels=predictions.labels.ids,
+            task=self.projection.name if self.projection else "",
             images=len(predictions),
             dropped=dict(self.dataset.dropped) | ({"unreadable image": unreadable} if unreadable else {}),
             device=predicted.device,
@@ -227,7 +222,7 @@ class _Session:
         return self._done[key]
 
     def _from_store(self, info: CheckpointInfo) -> _Predicted | None:
-        run = self._stored(info)
+        run = None if self.projection else self._stored(info)  # a stored run of a task has lost the finer classes
         return _Predicted(run.predictions, run.facts.seconds, run.facts.device) if run else None
 
     def _predict(self, info: CheckpointInfo) -> _Predicted:
@@ -246,7 +241,7 @@ class _Session:
             ids=dataset.ids,
             labels=card.label_set,
             scores=predicted.scores,
-            y_true=dataset.y_true,
+            y_true=None if self.projection else dataset.y_true,
             patient_ids=dataset.patient_ids,
             task=card.task,
             normalised=card.normalised,

@@ -58,6 +58,7 @@ class LabelledSource:
         checkpoints: Sequence[str],
         *,
         part: Part = "all",
+        task: str = "",
         device: str = "auto",
         store: bool = True,
         progress: Progress = silent,
@@ -74,6 +75,7 @@ class LabelledSource:
                     checkpoints,
                     name=self.name,
                     limits=self.limits,
+                    task=task,
                     device=device,
                     store=store,
                     progress=progress,
@@ -81,7 +83,7 @@ class LabelledSource:
                 )
             path = bundled_phantom_set(progress, cancel) if self.kind == "phantom" else self._chosen_path()
             return evaluate_manifest(
-                path, checkpoints, part=part, device=device, store=store, progress=progress, cancel=cancel
+                path, checkpoints, part=part, task=task, device=device, store=store, progress=progress, cancel=cancel
             )
 
     def _chosen_path(self) -> Path:

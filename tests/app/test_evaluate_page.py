@@ -209,6 +209,31 @@ def test_checkpoints_of_other_classes_are_named_with_the_reason(
     assert "Tiny Ensemble (trained for" in words(app).replace("\\", "")
 
 
+def test_a_task_lets_other_classes_join(open_app: Open, manifest: Path, tiny_checkpoints: Path) -> None:
+    from cxrlab.checkpoints import save_checkpoint
+    from tests.conftest import random_network
+
+    card = ModelCard(
+        name="binary",
+        title="Binary",
+        kind="model",
+        labels=("covid19", "not_covid19"),
+        model=ModelConfig("shufflenet_v2_x0_5", 2),
+        preprocessing=Preprocessing(size=64),
+    )
+    save_checkpoint(tiny_checkpoints / "binary", random_network("shufflenet_v2_x0_5", num_classes=2), card)
+    app = open_app(PAGE, set="path", path=str(manifest), classes="covid_vs_rest")
+    assert not app.exception
+    assert choice(app, "Classes").value == "covid_vs_rest"
+    assert "COVID-19 or not: COVID-19, Not COVID-19 (24 images)" in choice(app, "Classes").options
+    choice(app, "Checkpoints").set_value(["binary", NETWORK]).run()
+    button(app, "Evaluate").click().run()
+    app = settled(app)
+    assert not app.exception
+    assert "Task: COVID-19 or not." in words(app)
+    assert any("Not COVID-19" in alt for alt in charts(app))
+
+
 def test_demo_mode_takes_no_paths_and_lists_no_results_of_others(
     open_app: Open, stored: str, manifest: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

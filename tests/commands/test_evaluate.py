@@ -38,6 +38,21 @@ def test_the_table_says_what_every_number_rests_on(run: Run, labelled: Path) -> 
     assert ran.stdout.rstrip().endswith("Research and teaching only, never a diagnosis.")
 
 
+def test_a_task_adds_finer_classes_up(run: Run, labelled: Path) -> None:
+    ran = run("evaluate", "-m", labelled, *BOTH, "--task", "covid_vs_rest")
+    assert ran.exit_code == 0
+    assert "Task covid_vs_rest: scores of finer classes are added up to covid19, not_covid19." in ran.stdout
+    assert "viral" not in ran.stdout
+    document = json.loads(run("evaluate", "-m", labelled, *BOTH, "--task", "three_class", "--json").stdout)
+    assert {each["facts"]["task"] for each in document["runs"]} == {"three_class"}
+
+
+def test_an_unknown_task_is_told_with_those_there_are(run: Run, labelled: Path) -> None:
+    ran = run("evaluate", "-m", labelled, *BOTH, "--task", "diagnosis")
+    assert ran.exit_code == 2
+    assert "Task must be one of covid_vs_rest, pneumonia_vs_normal, three_class, got 'diagnosis'." in ran.stderr
+
+
 def test_what_is_stored_is_not_computed_again_unless_asked(run: Run, labelled: Path) -> None:
     def reopened(*options: str) -> list[bool]:
         ran = run("evaluate", "-m", labelled, *BOTH, "--json", *options)
