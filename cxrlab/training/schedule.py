@@ -11,21 +11,30 @@ from torch.optim import lr_scheduler
 
 from cxrlab.config import TrainConfig
 
+LOSSES = ("loss", "objective")  # monitored values that are better when smaller
+
 
 def make_optimiser(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    """Adam, AdamW or SGD; AdamW leaves norms and biases without decay, as is usual."""
+    """Adam, AdamW or SGD for the parameters that train; AdamW leaves norms and biases without decay, as is usual.
+
+    Raises:
+        ValueError: when every parameter is frozen.
+    """
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    if not trained:
+        raise ValueError("A network needs parameters that train, and all of this one are frozen.")
     if config.optimiser == "adam":  # coupled L2 on everything, as the papers used it
-        return torch.optim.Adam(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+        return torch.optim.Adam(trained, lr=config.learning_rate, weight_decay=config.weight_decay)
     if config.optimiser == "sgd":
         return torch.optim.SGD(
-            model.parameters(),
+            trained,
             lr=config.learning_rate,
             momentum=0.9,
             nesterov=True,
             weight_decay=config.weight_decay,
         )
-    decayed = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
-    plain = [p for p in model.parameters() if p.requires_grad and p.ndim <= 1]
+    decayed = [p for p in trained if p.ndim > 1]
+    plain = [p for p in trained if p.ndim <= 1]
     groups: list[dict[str, Any]] = [
         {"params": decayed, "weight_decay": config.weight_decay},
         {"params": plain, "weight_decay": 0.0},
@@ -47,7 +56,8 @@ def make_schedule(
             cycle_momentum=False,
         )
     if config.schedule == "step":
-        return lr_scheduler.MultiStepLR(optimiser, milestones=[total // 2, int(total * 0.8)], gamma=0.1)
+        steps = [epoch * steps_per_epoch for epoch in config.milestones] or [total // 2, int(total * 0.8)]
+        return lr_scheduler.MultiStepLR(optimiser, milestones=steps, gamma=0.1)
     if config.schedule == "cosine":
         warm = int(total * config.warmup)
 
@@ -65,5 +75,8 @@ def make_plateau(optimiser: torch.optim.Optimizer, config: TrainConfig) -> lr_sc
     if config.schedule != "plateau":
         return None
     return lr_scheduler.ReduceLROnPlateau(
-        optimiser, mode="min" if config.monitor == "loss" else "max", factor=0.3, patience=2
+        optimiser,
+        mode="min" if config.monitor in LOSSES else "max",
+        factor=config.plateau_factor,
+        patience=config.plateau_patience,
     )

@@ -3,14 +3,43 @@
 from __future__ import annotations
 
 import json
+import math
 import os
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from cxrlab.results import Epoch
+
+
+@dataclass
+class RunState:
+    """Where a run stands; with the weights and the optimiser, everything that resuming needs."""
+
+    epoch: int = 0
+    step: int = 0  # steps done within the epoch
+    loss_sum: float = 0.0
+    images: int = 0
+    seconds: float = 0.0
+    best_epoch: int = -1
+    best_value: float = -math.inf
+    finished: bool = False
+    epochs: list[Epoch] = field(default_factory=list)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> RunState:
+        """A state from what :meth:`to_json` gave."""
+        return cls(**{**data, "epochs": [Epoch(**line) for line in data["epochs"]]})
+
+    def to_json(self) -> dict[str, Any]:
+        return {**vars(self), "epochs": [vars(epoch) for epoch in self.epochs]}
+
+    def next_epoch(self) -> None:
+        """Count the epoch as done."""
+        self.epoch += 1
+        self.step, self.loss_sum, self.images, self.seconds = 0, 0.0, 0, 0.0
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
