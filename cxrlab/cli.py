@@ -13,6 +13,7 @@ from cxrlab.commands.doctor import doctor
 from cxrlab.commands.errors import SentenceGroup
 from cxrlab.commands.evaluate import evaluate
 from cxrlab.commands.predict import predict
+from cxrlab.commands.study import study
 from cxrlab.commands.terminal import show
 from cxrlab.commands.train import train
 
@@ -44,6 +45,7 @@ def options(
 app.command()(predict)
 app.command()(evaluate)
 app.command()(train)
+app.command()(study)
 app.add_typer(data.commands, name="data")
 app.command()(data.phantom)
 app.add_typer(samples.commands, name="samples")

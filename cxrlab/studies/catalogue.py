@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from cxrlab.config import one_of
+from cxrlab.studies.efficientnet import efficientnet_study
 from cxrlab.studies.flannel import flannel_study
+from cxrlab.studies.lightweight import lightweight_study
+from cxrlab.studies.pepx import pepx_study
 from cxrlab.studies.plan import Scale, StudyPlan
 from cxrlab.studies.sensitivity import sensitivity_study
 
 STUDIES: dict[str, Callable[..., StudyPlan]] = {
     "flannel": flannel_study,
+    "efficientnet-focal": efficientnet_study,
+    "lightweight": lightweight_study,
+    "pepx": pepx_study,
     "sensitivity": sensitivity_study,
 }
 

@@ -40,7 +40,7 @@ def run_combiner(run: CombinerRun, folder: StudyFolder, *, progress: Progress = 
         StudyError: a member's outputs are missing or damaged. Cancelled: when the user stopped it.
     """
     with folder.alone(run.id):
-        if folder.is_done(run.id, run.to_json()):
+        if folder.is_done(run):
             return
         started = time.monotonic()
         facts: dict[str, object] = {}

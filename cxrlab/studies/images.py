@@ -12,7 +12,7 @@ from cxrlab.config import Preprocessing
 from cxrlab.data.cache import build_cache
 from cxrlab.data.manifest import Manifest, read_manifest
 from cxrlab.data.splits import Split, benchmark_split, hold_out
-from cxrlab.labels import CXR4, LabelSet
+from cxrlab.labels import CXR4, LabelSet, projection_named
 from cxrlab.predictions import Predictions
 from cxrlab.progress import Cancel, Progress, never, silent
 from cxrlab.studies.plan import StudyPlan
@@ -30,18 +30,32 @@ class StudyImages:
     """Labelled images and the folds of a study.
 
     Args:
-        labels: the classes of the study's task. splits: one a fold, with parts ``train``, ``validation``, ``test``.
-        classes: class index of every path.
+        task: name of the study's classes, see :func:`task_classes`.
+        splits: one a fold, with parts ``train``, ``validation``, ``test``.
     """
 
     manifest: Manifest
-    labels: LabelSet
+    task: str
     splits: tuple[Split, ...]
-    classes: Mapping[str, int]
 
-    def y_true(self, paths: Sequence[str]) -> np.ndarray:
-        """(N,) int64 class indices."""
-        return np.array([self.classes[path] for path in paths], dtype=np.int64)
+    @property
+    def labels(self) -> LabelSet:
+        """The classes of the study's task."""
+        return task_classes(self.task)[0]
+
+    def part(self, fold: int, part: str, without: Sequence[str] = ()) -> tuple[str, ...]:
+        """Paths of a part of a fold, without those of some classes (ids as in the manifest)."""
+        paths = self.splits[fold].part(part)
+        if not without:
+            return paths
+        label_of = {row.path: row.label for row in self.manifest.rows}
+        return tuple(path for path in paths if label_of[path] not in without)
+
+    def y_true(self, paths: Sequence[str], task: str = "") -> np.ndarray:
+        """(N,) int64 class indices in the task, the study's own unless another is named."""
+        labels, mapping = task_classes(task or self.task)
+        label_of = {row.path: row.label for row in self.manifest.rows}
+        return np.array([labels.index(mapping.get(label_of[path], label_of[path])) for path in paths], dtype=np.int64)
 
     def squares(
         self,
@@ -69,7 +83,7 @@ class StudyImages:
         position_of = {row.path: position for position, row in enumerate(rows)}
         return cache.squares[np.array([position_of[path] for path in paths], dtype=np.int64)]
 
-    def predictions(self, paths: Sequence[str], scores: np.ndarray, name: str) -> Predictions:
+    def predictions(self, paths: Sequence[str], scores: np.ndarray, name: str, task: str = "") -> Predictions:
         """Scores (N, C) of images with all that is known of them."""
         chosen = self.manifest.select(paths)
         rows = {row.path: row for row in chosen.rows}
@@ -80,8 +94,26 @@ class StudyImages:
         }
         patients = tuple(rows[path].patient_id for path in paths)
         return Predictions(
-            tuple(paths), self.labels, scores, self.y_true(paths), patients, checkpoint=name, groups=groups
+            tuple(paths),
+            task_classes(task or self.task)[0],
+            scores,
+            self.y_true(paths, task),
+            patients,
+            checkpoint=name,
+            groups=groups,
         )
+
+
+def task_classes(task: str) -> tuple[LabelSet, Mapping[str, str]]:
+    """The classes of a task, and for a class of the manifest the one it belongs to (itself where it is not named).
+
+    Raises:
+        ValueError: unless the task is ``cxr4`` or a projection of it.
+    """
+    if task == "cxr4":
+        return CXR4, {}
+    projection = projection_named(task)
+    return projection.target, projection.mapping
 
 
 def study_images(plan: StudyPlan, source: Path, *, images: int = 0, folds: int = 5, seed: int = 0) -> StudyImages:
@@ -93,23 +125,25 @@ def study_images(plan: StudyPlan, source: Path, *, images: int = 0, folds: int =
     Raises:
         ManifestError, SplitError, StudyError: one sentence each.
     """
-    manifest, labels, classes = _task(plan, source)
+    manifest = _manifest(plan, source)
     splits = (
         study_folds(manifest, seed=seed)[:folds] if plan.protocol == "benchmark" else [_held_out(manifest, seed=seed)]
     )
-    if images:
-        splits = [_shortened(split, classes, images, seed) for split in splits]
-    return StudyImages(manifest, labels, tuple(splits), classes)
+    found = StudyImages(manifest, plan.task, tuple(splits))
+    if not (images or plan.balanced_images):
+        return found
+    limits = dict.fromkeys(splits[0].parts, images) if images else {"train": plan.balanced_images * len(found.labels)}
+    return replace(found, splits=tuple(_shortened(split, found, limits, seed) for split in splits))
 
 
-def _task(plan: StudyPlan, source: Path) -> tuple[Manifest, LabelSet, dict[str, int]]:
-    """The rows of the task, its classes, and the class of every row."""
+def _manifest(plan: StudyPlan, source: Path) -> Manifest:
+    """The rows of the plan's task and source."""
     manifest = read_manifest(source, labels=CXR4)
     if plan.source:
         manifest = manifest.select([row.path for row in manifest.rows if row.source == plan.source])
     if not len(manifest):
         raise StudyError(f"The study {plan.name} needs images of the source {plan.source}; {source.name} has none.")
-    return manifest, CXR4, {row.path: CXR4.index(row.label) for row in manifest.rows}
+    return manifest
 
 
 def _held_out(manifest: Manifest, *, seed: int) -> Split:
@@ -120,18 +154,22 @@ def _held_out(manifest: Manifest, *, seed: int) -> Split:
     return Split(f"benchmark test; {held_out.name} of the development part", parts, manifest.digest, seed)
 
 
-def _shortened(split: Split, classes: Mapping[str, int], images: int, seed: int) -> Split:
-    """Every part with at most ``images`` images, the classes as even as they can be."""
-    parts = {part: _some(paths, classes, images, seed) for part, paths in split.parts.items()}
-    return replace(split, name=f"{split.name}, {images} images a part", parts=parts)
+def _shortened(split: Split, images: StudyImages, limits: Mapping[str, int], seed: int) -> Split:
+    """Some parts with at most so many images, the classes as even as they can be."""
+    parts = {
+        part: _some(paths, images.y_true(paths), limits[part], seed) if part in limits else paths
+        for part, paths in split.parts.items()
+    }
+    said = ", ".join(f"at most {count} {part} images" for part, count in limits.items())
+    return replace(split, name=f"{split.name}, {said}", parts=parts)
 
 
-def _some(paths: Sequence[str], classes: Mapping[str, int], images: int, seed: int) -> tuple[str, ...]:
-    shuffled = [paths[row] for row in np.random.default_rng(seed).permutation(len(paths))]
-    turn: dict[int, int] = {}
-    order: list[tuple[int, str]] = []
-    for path in shuffled:  # the first of every class, then the second of every class …
-        turn[classes[path]] = turn.get(classes[path], 0) + 1
-        order.append((turn[classes[path]], path))
-    chosen = {path for _, path in sorted(order, key=lambda item: item[0])[:images]}
-    return tuple(path for path in paths if path in chosen)
+def _some(paths: Sequence[str], y_true: np.ndarray, count: int, seed: int) -> tuple[str, ...]:
+    """The first of every class, then the second of every class …, in a random order of the images."""
+    order = np.random.default_rng(seed).permutation(len(paths))
+    turns = np.zeros(len(paths), dtype=np.int64)
+    for class_index in np.unique(y_true):
+        of_class = order[y_true[order] == class_index]
+        turns[of_class] = np.arange(len(of_class))
+    chosen = order[np.argsort(turns[order], kind="stable")[:count]]
+    return tuple(paths[row] for row in np.sort(chosen))

@@ -8,8 +8,8 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from cxrlab.config import Activation, Preprocessing
@@ -17,10 +17,12 @@ from cxrlab.folding import optimise
 from cxrlab.inference import predict
 from cxrlab.models.registry import create_model, model_spec
 from cxrlab.progress import Cancel, Cancelled, Progress, never, silent
-from cxrlab.studies.images import StudyImages
+from cxrlab.studies.images import StudyImages, task_classes
 from cxrlab.studies.plan import MemberRun
 from cxrlab.studies.store import StudyFolder
 from cxrlab.training.fit import LabelledSquares, fit
+
+WEIGHTS_FILE = "backbone.safetensors"
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +54,7 @@ def run_member(
         StudyError: as :meth:`StudyFolder.is_done`. Cancelled: resumable.
     """
     with folder.alone(run.id):
-        if folder.is_done(run.id, run.to_json()):
+        if folder.is_done(run):
             return
         _trained(run, images, folder, device, progress, cancel)
 
@@ -61,16 +63,19 @@ def _trained(
     run: MemberRun, images: StudyImages, folder: StudyFolder, device: str, progress: Progress, cancel: Cancel
 ) -> None:
     started, split = time.monotonic(), images.splits[run.fold]
+    paths = {part: images.part(run.fold, part, run.without) for part in split.parts}
     sets = {
-        part: LabelledSquares(images.squares(paths, run.preprocessing, cancel=cancel), images.y_true(paths))
-        for part, paths in split.parts.items()
+        part: LabelledSquares(
+            images.squares(names, run.preprocessing.whole, cancel=cancel), images.y_true(names, run.task)
+        )
+        for part, names in paths.items()
     }
-    network = _seeded(run)
+    network = _begun(run, folder)
     history = fit(
         network,
         sets["train"],
         sets["validation"],
-        num_classes=len(images.labels),
+        num_classes=len(task_classes(run.task or images.task)[0]),
         config=run.config,
         preprocessing=run.preprocessing,
         augmentation=run.augmentation,
@@ -78,34 +83,44 @@ def _trained(
         accelerator=device,
         progress=progress,
         cancel=cancel,
+        watched={"test": sets["test"]} if run.curves else {},
+        on_epoch=getattr(network, "coefficients", None),
     )
     if history.stopped == "interrupted":
         raise Cancelled(f"Run {run.id}")
-    trained = _Trained(
-        optimise(network.requires_grad_(False).eval()),
-        run.preprocessing,
-        "softmax",
-        model_spec(run.model.name).cam_layer,
-    )
-    outputs = {
-        part: images.predictions(split.part(part), _scores(trained, sets[part].squares, device, cancel), run.id)
-        for part in run.outputs
-    }
+    if run.keep_weights:
+        _keep(run, network, folder)
+    layer = model_spec(run.model.name).cam_layer
+    trained = _Trained(optimise(network.requires_grad_(False).eval()), run.preprocessing, run.activation, layer)
+    outputs = {}
+    for part in run.outputs:
+        squares = images.squares(paths[part], run.preprocessing, cancel=cancel)
+        scores = predict(trained, squares, device=device, batch_size=64, cancel=cancel).scores
+        outputs[part] = images.predictions(paths[part], scores, run.id, run.task)
     facts = facts_of(run, time.monotonic() - started) | {"history": history.to_json(), "split": split.name}
     folder.finish(run.id, facts, outputs)
     shutil.rmtree(folder.run(run.id) / "training", ignore_errors=True)  # outputs are kept rather than weights
 
 
-def _seeded(run: MemberRun) -> nn.Module:
+def _begun(run: MemberRun, folder: StudyFolder) -> nn.Module:
+    """The network with its start values: drawn, of ImageNet, or of another run's backbone."""
     with torch.random.fork_rng():
         torch.manual_seed(run.config.seed)
-        return create_model(
+        network = create_model(
             run.model.name, num_classes=run.model.num_classes, pretrained=run.pretrained, **run.model.options
         )
+    if run.starts_from:
+        own, given = network.state_dict(), load_file(folder.run(run.starts_from) / WEIGHTS_FILE)
+        fitting = {name: value for name, value in given.items() if name in own and own[name].shape == value.shape}
+        network.load_state_dict(own | fitting)
+    return network
 
 
-def _scores(trained: _Trained, squares: np.ndarray, device: str, cancel: Cancel) -> np.ndarray:
-    return predict(trained, squares, device=device, batch_size=64, cancel=cancel).scores
+def _keep(run: MemberRun, network: nn.Module, folder: StudyFolder) -> None:
+    """The backbone's weights, all but the last linear layer's, for the runs that start from them."""
+    head = [name for name, module in network.named_modules() if isinstance(module, nn.Linear)][-1]
+    state = {name: value.contiguous() for name, value in network.state_dict().items() if not name.startswith(head)}
+    save_file(state, folder.run(run.id) / WEIGHTS_FILE)
 
 
 def facts_of(run: Any, seconds: float) -> dict[str, Any]:

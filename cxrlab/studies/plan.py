@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from cxrlab.config import Augmentation, JsonConfig, ModelConfig, Preprocessing, TrainConfig, in_range, one_of
+from cxrlab.config import (
+    Activation,
+    Augmentation,
+    JsonConfig,
+    ModelConfig,
+    Preprocessing,
+    TrainConfig,
+    in_range,
+    one_of,
+)
 
 Features = Literal["published", "out_of_fold"]
 
@@ -60,6 +70,9 @@ class MemberRun:
         id: unique in the study, the name of its folder. system, variant: as the paper's table has them.
         fold: index into the study's splits. pretrained: start from ImageNet weights.
         outputs: parts whose scores are kept. curves: also measure the test part every epoch (never for selection).
+        activation: ``softmax``, or ``binary_sigmoid`` for a head with one node.
+        task: classes of this run where they are not the study's. without: classes (as in the manifest) left out.
+        starts_from: id of a run whose backbone's weights it starts from. keep_weights: keep them for such runs.
     """
 
     id: str
@@ -73,6 +86,25 @@ class MemberRun:
     pretrained: bool = False
     outputs: tuple[str, ...] = ("validation", "test")
     curves: bool = False
+    activation: Activation = "softmax"
+    task: str = ""
+    without: tuple[str, ...] = ()
+    starts_from: str = ""
+    keep_weights: bool = False
+
+    def is_same(self, settings: Mapping[str, Any]) -> bool:
+        """Were these settings (of :meth:`to_json`, perhaps of an older version) those of this run?"""
+        kinds = {
+            "model": ModelConfig,
+            "config": TrainConfig,
+            "preprocessing": Preprocessing,
+            "augmentation": Augmentation,
+        }
+        try:
+            parts = {name: kind.from_json(settings[name]).to_json() for name, kind in kinds.items()}  # type: ignore[attr-defined]
+        except (KeyError, ValueError):
+            return False
+        return _plain({**_LATER_SETTINGS, **settings, **parts}) == _plain(self.to_json())
 
     def to_json(self) -> dict[str, Any]:
         """Everything that decides the outputs."""
@@ -85,7 +117,19 @@ class MemberRun:
             "pretrained": self.pretrained,
             "outputs": list(self.outputs),
             "curves": self.curves,
+            "activation": self.activation,
+            "task": self.task,
+            "without": list(self.without),
+            "starts_from": self.starts_from,
         }
+
+
+_LATER_SETTINGS = {"activation": "softmax", "task": "", "without": [], "starts_from": ""}
+
+
+def _plain(settings: Mapping[str, Any]) -> Any:
+    """As it comes back from a JSON file."""
+    return json.loads(json.dumps(settings))
 
 
 @dataclass(frozen=True)
@@ -109,6 +153,10 @@ class CombinerRun:
     members: tuple[tuple[str, ...], ...]
     features: Features = "out_of_fold"
     settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def is_same(self, settings: Mapping[str, Any]) -> bool:
+        """Were these settings those of this run?"""
+        return _plain(settings) == _plain(self.to_json())
 
     def to_json(self) -> dict[str, Any]:
         """Everything that decides the outputs, but for the members themselves."""
@@ -138,6 +186,7 @@ class StudyPlan:
         source: restrict to images of this source; empty: all. protocol: ``benchmark`` (five blocks of the development
             part, by patient) or ``hold_out`` (one validation part of the development part).
         comparisons: pairs for the table. notes: sentences for the reader.
+        balanced_images: most training images of each class, a random choice; 0: all.
         needs_members: the combiners use the kept outputs of another study's members.
     """
 
@@ -150,6 +199,7 @@ class StudyPlan:
     comparisons: tuple[Comparison, ...] = ()
     source: str = ""
     notes: tuple[str, ...] = ()
+    balanced_images: int = 0
     needs_members: bool = False
 
     @property
@@ -157,8 +207,13 @@ class StudyPlan:
         return (*self.members, *self.combiners)
 
 
-def scaled(config: TrainConfig, scale: Scale) -> TrainConfig:
-    """The settings at a scale: fewer epochs and smaller sides; all else as it is."""
+def scaled(config: TrainConfig, scale: Scale, *, epochs: int = 0) -> TrainConfig:
+    """The settings at a scale: fewer epochs and smaller sides; all else as it is.
+
+    Args:
+        epochs: at the lite scale instead of the scale's own.
+    """
     if not scale.epochs:
         return config
-    return replace(config, epochs=scale.epochs, size_schedule=scale.size_schedule, patience=0)
+    count = epochs if epochs and scale.name == "lite" else scale.epochs
+    return replace(config, epochs=count, size_schedule=scale.size_schedule, patience=0)

@@ -13,6 +13,7 @@ from typing import Any
 
 from cxrlab.predictions import Predictions
 from cxrlab.studies.images import StudyError
+from cxrlab.studies.plan import CombinerRun, MemberRun
 
 RUN_FILE = "run.json"
 STUDY_FILE = "study.json"
@@ -38,14 +39,14 @@ class StudyFolder:
         path = self.run(id_) / RUN_FILE
         return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
-    def is_done(self, id_: str, settings: Mapping[str, Any]) -> bool:
+    def is_done(self, run: MemberRun | CombinerRun) -> bool:
         """Is the run there with the same settings? Raises StudyError when it is there with others."""
-        record = self.record(id_)
+        record = self.record(run.id)
         if record is None:
             return False
-        if record["settings"] != json.loads(json.dumps(settings)):
+        if not run.is_same(record["settings"]):
             raise StudyError(
-                f"Run {id_} was made with other settings than asked for now; choose another folder or delete that run."
+                f"Run {run.id} was made with other settings than asked for now; choose another folder or delete it."
             )
         return True
 
@@ -58,7 +59,7 @@ class StudyFolder:
             return Predictions.load(path)
         except (OSError, ValueError) as error:
             raise StudyError(
-                f"The {part} outputs of run {id_} are missing or damaged; delete the run's folder."
+                f"The {part} outputs of run {id_} must be whole, but are not; delete its folder."
             ) from error
 
     def finish(self, id_: str, facts: Mapping[str, Any], outputs: Mapping[str, Predictions]) -> None:

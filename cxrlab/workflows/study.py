@@ -61,11 +61,12 @@ class Study:
             StudyError, CacheError: one sentence each. Cancelled: what is finished stays, the rest is resumable.
         """
         self._build_caches(progress, cancel)
-        left = [run for run in self.plan.members if not self.folder.is_done(run.id, run.to_json())]
-        if self.workers > 1 and len(left) > 1:
-            run_in_processes(self.site, left, self.workers, progress, cancel)
-        elif left:
-            run_here(self.site, left, progress, cancel)
+        left = [run for run in self.plan.members if not self.folder.is_done(run)]
+        for runs in ([run for run in left if not run.starts_from], [run for run in left if run.starts_from]):
+            if self.workers > 1 and len(runs) > 1:
+                run_in_processes(self.site, runs, self.workers, progress, cancel)
+            elif runs:
+                run_here(self.site, runs, progress, cancel)
         self._combine(progress, cancel)
         return self._finished(progress)
 

@@ -1,0 +1,72 @@
+"""The studies' plans: every run once, members before those that need them, settings that their networks take."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from cxrlab.config import TrainConfig
+from cxrlab.studies.catalogue import STUDIES, plan_study
+from cxrlab.studies.plan import SCALES, MemberRun, scale_named
+from tests.studies.conftest import tiny_member
+
+
+@pytest.mark.parametrize("name", STUDIES)
+@pytest.mark.parametrize("scale", SCALES)
+def test_a_plan_names_every_run_once_and_combines_only_its_own_members(name: str, scale: str) -> None:
+    plan = plan_study(name, scale_named(scale))
+    ids = [run.id for run in plan.runs]
+    assert len(ids) == len(set(ids)) > 0
+    members = {run.id for run in plan.members}
+    for run in plan.combiners:
+        used = {id_ for fold in run.members for id_ in fold}
+        assert used <= members or plan.needs_members
+    for member in plan.members:
+        assert member.starts_from in {"", *members}
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_compared_systems_are_in_the_plan(name: str) -> None:
+    plan = plan_study(name, scale_named("lite"))
+    systems = {(run.system, run.variant) for run in plan.runs}
+    for comparison in plan.comparisons:
+        assert {comparison.a, comparison.b} <= systems
+
+
+def test_flannel_trains_five_learners_on_five_folds_and_the_baselines_on_one() -> None:
+    plan = plan_study("flannel", scale_named("full"))
+    assert len([run for run in plan.members if run.variant == "base"]) == 25
+    assert {(run.system, run.fold) for run in plan.members if run.variant == "baseline"} == {
+        ("COVID-Net", 0),
+        ("AI-COVID", 0),
+    }
+    assert {run.config.epochs for run in plan.members if run.variant == "base"} == {200}
+
+
+def test_an_unknown_study_or_scale_is_refused_by_name() -> None:
+    with pytest.raises(ValueError, match="study must be one of flannel"):
+        plan_study("flanel", scale_named("lite"))
+    with pytest.raises(ValueError, match="scale must be one of smoke, lite, full"):
+        scale_named("huge")
+
+
+def test_settings_of_an_older_version_are_still_those_of_the_run() -> None:
+    run = tiny_member("a", 0)
+    stored = json.loads(json.dumps(run.to_json()))
+    for later in ("activation", "task", "without", "starts_from"):
+        del stored[later]
+    del stored["config"]["reduction"]
+    assert run.is_same(stored)
+    other: MemberRun = replace(run, config=replace(run.config, learning_rate=1e-4))
+    assert not other.is_same(stored)
+    assert not run.is_same({"kind": "voting"})
+
+
+def test_only_epochs_and_sides_depend_on_the_scale() -> None:
+    lite = {run.id: run.config for run in plan_study("pepx", scale_named("lite")).members}
+    for id_, full in ((run.id, run.config) for run in plan_study("pepx", scale_named("full")).members):
+        same = replace(full, epochs=1, size_schedule=(), patience=0)
+        assert replace(lite[id_], epochs=1, size_schedule=(), patience=0) == same
+        assert isinstance(full, TrainConfig)
