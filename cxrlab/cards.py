@@ -18,10 +18,11 @@ NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]*")
 SHA256_PATTERN = re.compile(r"[0-9a-f]{64}")
 ACTIVATIONS = ("softmax", "binary_sigmoid", "multilabel_sigmoid")
 DTYPES = ("float16", "float32")
+COMBINERS = ("flannel", "mlp_l1", "mlp_l2")  # ensembles whose folder holds the weights of a learned combiner
 
 _TEXTS = (
     *("name", "title", "kind", "activation", "task", "domain", "domain_text", "cam_layer", "voting"),
-    *("weights_sha256", "dtype", "created", "licence", "intended_use"),
+    *("weights_sha256", "combiner_sha256", "dtype", "created", "licence", "intended_use"),
 )
 _LISTS = ("labels", "members", "references", "limits")
 _MAPPINGS = ("training_data", "training", "metrics", "thresholds", "versions")
@@ -58,11 +59,12 @@ class ModelCard(JsonConfig):
         model, preprocessing: network and input, for kind ``model`` only.
         cam_layer: dotted name of the layer whose feature map is shown; empty: the architecture's usual one.
         members: names of single-model checkpoints, for kind ``ensemble`` only; member_weights: one positive number
-            each (their sum is scaled to 1), empty: equal; voting: ``soft`` or ``hard``.
+            each (their sum is scaled to 1), empty: equal; voting: ``soft``, ``hard``, or one of ``COMBINERS``: learned.
         training_data: data set, images, patients, counts per class and source, split name and seed.
         training: settings, augmentation and a summary of the history. metrics: measured figures with their data set.
         thresholds: class id to decision threshold in [0, 1]. temperature: logits are divided by it.
-        weights_sha256: of ``model.safetensors``; of an ensemble: of its members' hashes, weights and voting.
+        weights_sha256: of ``model.safetensors``; of an ensemble: of its members' hashes, weights, voting and combiner.
+        combiner_sha256: of the ``model.safetensors`` of an ensemble whose voting is learned; empty for all others.
         dtype: ``float16`` or ``float32`` on disk; models always compute in float32.
         parameters, size_bytes, seconds_per_image: 0 where unknown; the time is for one image on one CPU thread.
         versions: of cxrlab, Python, torch. created: ISO 8601 in UTC.
@@ -86,13 +88,14 @@ class ModelCard(JsonConfig):
     cam_layer: str = ""
     members: tuple[str, ...] = ()
     member_weights: tuple[float, ...] = ()
-    voting: Literal["soft", "hard", ""] = ""
+    voting: Literal["soft", "hard", "flannel", "mlp_l1", "mlp_l2", ""] = ""
     training_data: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
     thresholds: Mapping[str, float] = field(default_factory=dict)
     temperature: float = 1.0
     weights_sha256: str = ""
+    combiner_sha256: str = ""
     dtype: str = ""
     parameters: int = 0
     size_bytes: int = 0
@@ -141,8 +144,9 @@ class ModelCard(JsonConfig):
         one_of("kind", self.kind, ("model", "ensemble"))
         one_of("dtype", self.dtype, ("", *DTYPES))
         LabelSet.from_ids(self.labels)
-        if self.weights_sha256 and not SHA256_PATTERN.fullmatch(self.weights_sha256):
-            raise ValueError(f"weights_sha256 must be 64 hexadecimal digits, got {self.weights_sha256!r}.")
+        for name in ("weights_sha256", "combiner_sha256"):
+            if getattr(self, name) and not SHA256_PATTERN.fullmatch(getattr(self, name)):
+                raise ValueError(f"{name} must be 64 hexadecimal digits, got {getattr(self, name)!r}.")
         if not (math.isfinite(self.temperature) and self.temperature > 0):
             raise ValueError(f"temperature must be positive, got {self.temperature!r}.")
         for name in ("parameters", "size_bytes", "seconds_per_image"):
@@ -167,8 +171,8 @@ class ModelCard(JsonConfig):
     def _check_model(self) -> None:
         if not isinstance(self.model, ModelConfig) or not isinstance(self.preprocessing, Preprocessing):
             raise ValueError("a model's card must have the fields model and preprocessing.")
-        if self.members or self.member_weights or self.voting:
-            raise ValueError("only an ensemble's card may have members, member_weights and voting.")
+        if self.members or self.member_weights or self.voting or self.combiner_sha256:
+            raise ValueError("only an ensemble's card may have members, member_weights, voting and combiner_sha256.")
         outputs = 1 if self.activation == "binary_sigmoid" else len(self.labels)
         if self.model.num_classes != outputs:
             raise ValueError(
@@ -183,14 +187,23 @@ class ModelCard(JsonConfig):
             raise ValueError(f"an ensemble must name at least 2 different members, got {list(self.members)}.")
         for member in self.members:
             checked_name(member)
-        one_of("voting", self.voting, ("soft", "hard"))
-        if self.voting == "hard" and self.task == "multilabel":
-            raise ValueError("hard voting needs one class an image; use soft voting for a multilabel task.")
+        one_of("voting", self.voting, ("soft", "hard", *COMBINERS))
+        if self.voting != "soft" and self.task == "multilabel":
+            raise ValueError(f"{self.voting} voting needs one class an image; use soft voting for a multilabel task.")
+        if self.is_learned and self.member_weights:
+            raise ValueError(f"an ensemble with {self.voting} voting has no member_weights; its combiner decides.")
+        if self.combiner_sha256 and not self.is_learned:
+            raise ValueError(f"only learned voting has a combiner_sha256, got one with {self.voting} voting.")
         weights = self.member_weights
         if weights and (len(weights) != len(self.members) or not all(math.isfinite(w) and w > 0 for w in weights)):
             raise ValueError(
                 f"member_weights must be {len(self.members)} positive numbers or none, got {list(weights)}."
             )
+
+    @property
+    def is_learned(self) -> bool:
+        """Is this an ensemble whose combiner was fitted, so that its folder holds weights?"""
+        return self.voting in COMBINERS
 
     @property
     def label_set(self) -> LabelSet:
@@ -199,7 +212,10 @@ class ModelCard(JsonConfig):
 
     @property
     def weights(self) -> tuple[float, ...]:
-        """An ensemble's member weights with sum 1, equal ones where the card has none; empty for a model."""
+        """An ensemble's member weights with sum 1, equal ones where the card has none; empty for a model.
+
+        Of learned voting they mean nothing: the combiner weighs the members anew for each image.
+        """
         given = self.member_weights or (1.0,) * len(self.members)
         return tuple(weight / sum(given) for weight in given)
 

@@ -109,7 +109,7 @@ def read_checkpoint(folder: Path) -> CheckpointInfo:
         raise CheckpointError(f"Checkpoint {name}: {error}") from error
     if card.name != name:
         raise CheckpointError(f"Checkpoint {name}: its card is for {card.name!r}; the folder must have that name.")
-    if card.kind == "model":
+    if card.kind == "model" or card.is_learned:
         _check_weights_file(folder / WEIGHTS_FILE, card)
     return CheckpointInfo(name, folder, card)
 
@@ -117,10 +117,11 @@ def read_checkpoint(folder: Path) -> CheckpointInfo:
 def _check_weights_file(path: Path, card: ModelCard) -> None:
     if not path.is_file():
         raise CheckpointError(f"Checkpoint {card.name} has no {WEIGHTS_FILE}; copy the whole folder again.")
-    if not card.weights_sha256:
-        raise CheckpointError(f"Checkpoint {card.name}: its card has no weights_sha256; save it with cxrlab.")
+    field = "combiner_sha256" if card.is_learned else "weights_sha256"
+    if not getattr(card, field):
+        raise CheckpointError(f"Checkpoint {card.name}: its card has no {field}; save it with cxrlab.")
     size = path.stat().st_size
-    if card.size_bytes and size != card.size_bytes:
+    if not card.is_learned and card.size_bytes and size != card.size_bytes:
         raise CheckpointError(
             f"Checkpoint {card.name}: {WEIGHTS_FILE} must have {card.size_bytes} bytes, got {size}; copy it again."
         )
@@ -161,6 +162,8 @@ def member_of(card: ModelCard, name: str, roots: Sequence[Path]) -> CheckpointIn
 
 
 def ensemble_sha256(card: ModelCard, members: Sequence[CheckpointInfo]) -> str:
-    """Identity of an ensemble: changes with any member's weights, with the voting and with its weights."""
-    facts = [card.voting, card.weights, [(member.name, member.card.weights_sha256) for member in members]]
+    """Identity of an ensemble: changes with any member's weights, with the voting, its weights and its combiner."""
+    facts: list[object] = [card.voting, card.weights]
+    facts.append([(member.name, member.card.weights_sha256) for member in members])
+    facts += [card.combiner_sha256] if card.is_learned else []
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()

@@ -36,6 +36,8 @@ from cxrlab.models.registry import model_spec
 if TYPE_CHECKING:
     from torch import nn
 
+    from cxrlab.ensembles.combined import Combiner
+
 __all__ = [
     "BrokenCheckpoint",
     "CheckpointError",
@@ -47,6 +49,7 @@ __all__ = [
     "list_broken",
     "list_checkpoints",
     "load_checkpoint",
+    "load_combiner",
     "members_of",
     "read_checkpoint",
     "save_checkpoint",
@@ -63,12 +66,14 @@ class LoadedCheckpoint:
     Args:
         card: its card. folder: where it was read.
         network: None for an ensemble. members: in the card's order, empty for a single model.
+        combiner: of an ensemble whose voting is learned.
     """
 
     card: ModelCard
     folder: Path
     network: nn.Module | None = None
     members: tuple[LoadedCheckpoint, ...] = ()
+    combiner: Combiner | None = None
 
     @property
     def model(self) -> nn.Module:
@@ -143,23 +148,39 @@ def save_checkpoint(
     return _write_folder(folder, card, write, overwrite)
 
 
-def save_ensemble(folder: Path, card: ModelCard, *, overwrite: bool = False) -> ModelCard:
-    """Write an ensemble's card after checking that its members exist and fit. Returns the card as written.
+def save_ensemble(
+    folder: Path, card: ModelCard, *, combiner: Combiner | None = None, overwrite: bool = False
+) -> ModelCard:
+    """Write an ensemble's card, and of learned voting the ``combiner``, after checking that its members exist and fit.
+
+    Returns the card as written.
 
     Raises:
-        CheckpointError: as :func:`members_of`, or when the folder exists or has another name.
+        CheckpointError: as :func:`members_of`; when the folder exists or has another name; an unfit combiner.
     """
     if card.kind != "ensemble":
         raise CheckpointError(f"An ensemble's card is needed, got the card of the {card.kind} {card.name}.")
+    if (combiner is not None) != card.is_learned:
+        raise CheckpointError(
+            f"Ensemble {card.name}: a combiner must be given for learned voting and only then, got "
+            f"{card.voting} voting {'without one' if combiner is None else 'with one'}."
+        )
+    if combiner is not None:
+        _check_combiner(combiner, card)
     members = [member_of(card, name, (folder.parent, *checkpoint_roots())) for name in card.members]
 
-    def write(_part: Path) -> ModelCard:
-        return replace(
-            card,
-            weights_sha256=ensemble_sha256(card, members),
-            parameters=sum(member.card.parameters for member in members),
-            size_bytes=sum(member.card.size_bytes for member in members),
-        )
+    def write(part: Path) -> ModelCard:
+        sizes = [member.card.size_bytes for member in members]
+        parameters = [member.card.parameters for member in members]
+        named = card
+        if combiner is not None:
+            path = part / WEIGHTS_FILE
+            combiner.save(path)
+            named = replace(card, combiner_sha256=_sha256(path))
+            sizes.append(path.stat().st_size)
+            parameters.append(combiner.parameters)
+        identity = ensemble_sha256(named, members)
+        return replace(named, weights_sha256=identity, parameters=sum(parameters), size_bytes=sum(sizes))
 
     return _write_folder(folder, card, write, overwrite)
 
@@ -214,16 +235,49 @@ def load_checkpoint(name: str | Path, roots: Sequence[Path] | None = None) -> Lo
 
     info = find_checkpoint(name, roots)
     if info.card.model is None:
-        members = members_of(info, roots)
-        return LoadedCheckpoint(
-            info.card, info.folder, members=tuple(load_checkpoint(member.folder, roots) for member in members)
+        members = tuple(load_checkpoint(member.folder, roots) for member in members_of(info, roots))
+        return LoadedCheckpoint(info.card, info.folder, members=members, combiner=load_combiner(info))
+    path = _checked_weights(info, info.card.weights_sha256)
+    return LoadedCheckpoint(info.card, info.folder, network=load_network(path, info.card.model, name=info.name))
+
+
+def load_combiner(info: CheckpointInfo) -> Combiner | None:
+    """The combiner of an ensemble whose voting is learned, hash and shapes checked; None for all other checkpoints.
+
+    Raises:
+        CheckpointError: when the file was changed, is no combiner, or is one for other members or classes.
+    """
+    if not info.card.is_learned:
+        return None
+    from cxrlab.ensembles.combined import Combiner, CombinerError
+
+    path = _checked_weights(info, info.card.combiner_sha256)
+    try:
+        combiner = Combiner.load(path)
+    except CombinerError as error:
+        raise CheckpointError(f"Ensemble {info.name}: {error}") from error
+    _check_combiner(combiner, info.card)
+    return combiner
+
+
+def _check_combiner(combiner: Combiner, card: ModelCard) -> None:
+    given = (combiner.kind, combiner.num_learners, combiner.num_classes)
+    wanted = (card.voting, len(card.members), len(card.labels))
+    if given != wanted:
+        raise CheckpointError(
+            f"Ensemble {card.name}: its combiner must be {wanted[0]} for {wanted[1]} members and {wanted[2]} classes, "
+            f"got {given[0]} for {given[1]} and {given[2]}."
         )
+
+
+def _checked_weights(info: CheckpointInfo, sha256: str) -> Path:
+    """The weights file of a checkpoint. Raises CheckpointError unless it has this hash."""
     path = info.folder / WEIGHTS_FILE
-    if _known_sha256(path) != info.card.weights_sha256:
+    if _known_sha256(path) != sha256:
         raise CheckpointError(
             f"Checkpoint {info.name}: the sha256 of {WEIGHTS_FILE} is not the one on its card; copy the folder again."
         )
-    return LoadedCheckpoint(info.card, info.folder, network=load_network(path, info.card.model, name=info.name))
+    return path
 
 
 def _known_sha256(path: Path) -> str:

@@ -63,7 +63,8 @@ class MemberResult:
     """What one member of an ensemble said of an image.
 
     Args:
-        weight: its share in the ensemble, all together 1.
+        weight: its share in the ensemble, all together 1; in a FLANNEL ensemble its weight for this image, in (-1, 1)
+            and often negative; in one with a perceptron 1 / N, which counts for the heatmap only.
         scores: (C,) float64 in [0, 1], by its own activation. heatmap: for the class that the ensemble's map explains.
     """
 
@@ -87,6 +88,7 @@ class ModelResult:
         seconds: computing time without loading and waiting; of an ensemble, of all members.
         device: ``cpu`` or ``cuda``, where it was computed in the end.
         heatmap: where it looked, if that was asked for. members: of an ensemble, in the card's order.
+        voting: how an ensemble's members become its scores, as on its card; empty for a single model.
         notes: sentences for the user, e.g. that the GPU's memory did not suffice.
     """
 
@@ -103,6 +105,7 @@ class ModelResult:
     heatmap: Heatmap | None = None
     members: tuple[MemberResult, ...] = ()
     notes: tuple[str, ...] = ()
+    voting: str = ""
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import nn
 
@@ -14,7 +12,7 @@ class NeuralWeightModule(nn.Module):
     P holds the N learners' probabilities of M classes, f is P row by row (N M numbers), and the outer product is
     flattened row by row too, both halves of the symmetric matrix included: N M² N + N parameters, 2,005 for 5 x 4.
     Weights lie in (-1, 1) and may be negative: a learner that errs in a known way speaks against its own answer.
-    Because every entry of v lies in (-N, N), a score never exceeds :func:`largest_score`.
+    Every entry of v lies in (-N, N): a score never exceeds :func:`cxrlab.ensembles.combiner_config.largest_score`.
 
     Args:
         num_learners: N >= 2. num_classes: M >= 2.
@@ -63,12 +61,3 @@ class NeuralWeightModule(nn.Module):
     def forward(self, probabilities: torch.Tensor) -> torch.Tensor:
         """(B, N, M) probabilities -> (B, M) combined scores v, the logits of the prediction."""
         return self.logits(self.features(probabilities), probabilities)
-
-
-def largest_score(num_learners: int, num_classes: int) -> float:
-    """The bound e^N / (e^N + M - 1) of a FLANNEL score: .980187 for 5 learners and 4 classes.
-
-    It is reached in the limit where all learners give the class probability 1 and all weights go to 1, so a score says
-    less about certainty than a single network's.
-    """
-    return 1 / (1 + (num_classes - 1) * math.exp(-num_learners))

@@ -17,6 +17,9 @@ def weighted_sum(maps: Sequence[Heatmap], weights: Sequence[float]) -> Heatmap:
     Members' scaled maps are added, because logits of different networks have no common unit; ``peak`` is therefore the
     largest value of the sum, in [0, 1] for weights that sum to 1. Smaller maps are enlarged bilinearly.
 
+    Weights may be negative, as FLANNEL's are: what speaks to such a member is subtracted, because its score is, and
+    what falls below 0 in the sum is set to 0 (the ReLU of Grad-CAM). If no place stays above 0, there is no evidence.
+
     Raises:
         ValueError: when there is no map, not one weight for each, or the maps explain different classes.
     """

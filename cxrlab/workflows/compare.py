@@ -13,10 +13,10 @@ import numpy as np
 
 from cxrlab.catalogue import CheckpointInfo, find_checkpoint, members_of
 from cxrlab.data.xray import Xray
-from cxrlab.ensembles.voting import mean_scores, vote_shares
 from cxrlab.explain.methods import CAM_METHODS, CamMethod, cam_method
 from cxrlab.results import Heatmap, MemberResult, ModelResult
 from cxrlab.workflows.agreement import agreement
+from cxrlab.workflows.ensemble_scores import answer, bound_note
 from cxrlab.workflows.pool import PooledCheckpoint, pool
 from cxrlab.workflows.result_tables import predict_json, result_rows
 
@@ -120,22 +120,17 @@ class _View:
     def _of_ensemble(self, info: CheckpointInfo) -> ModelResult:
         card, members = info.card, members_of(info)
         looks = [self._look(member) for member in members]
-        stacked = np.stack([look.scores[None] for look in looks])  # M x (C,) -> (M, 1, C)
-        if card.voting == "hard":
-            shares, decisions = vote_shares(stacked, card.weights)
-            scores, decided = shares[0], int(decisions[0])
-        else:
-            scores = mean_scores(stacked, card.weights)[0]
-            decided = int(scores.argmax())
-        maps = [self._heatmap(member, card.labels[decided]) for member in members]
+        said = answer(info, np.stack([look.scores for look in looks]))  # N x (C,) -> (N, C)
+        predicted = card.labels[said.decided]
+        maps = [self._heatmap(member, predicted) for member in members]
         parts = tuple(
             MemberResult(member.name, member.card.title, member.card.weights_sha256, weight, look.scores, heatmap)
-            for member, look, weight, (heatmap, _) in zip(members, looks, card.weights, maps, strict=True)
+            for member, look, weight, (heatmap, _) in zip(members, looks, said.weights, maps, strict=True)
         )
-        found = _result(info, scores, card.labels[decided], looks)
-        return replace(
-            found, heatmap=_summed(parts), members=parts, seconds=found.seconds + sum(seconds for _, seconds in maps)
-        )
+        found = _result(info, said.scores, predicted, looks)
+        notes = tuple(note for note in (*found.notes, bound_note(card)) if note)
+        seconds = found.seconds + sum(seconds for _, seconds in maps)
+        return replace(found, heatmap=_summed(parts), members=parts, voting=card.voting, seconds=seconds, notes=notes)
 
     def _look(self, info: CheckpointInfo) -> _Look:
         """Scores of a single model, computed once."""

@@ -20,6 +20,7 @@ from cxrlab.metrics.report import by_group, measure
 from cxrlab.predictions import Predictions
 from cxrlab.progress import Cancel, Progress, check, never, silent
 from cxrlab.runs import Run, RunError, RunFacts, load_run, run_id, save_run
+from cxrlab.workflows.ensemble_scores import bound_note, ensemble_predictions
 from cxrlab.workflows.labelled_set import LabelledSet, archive_set, manifest_set
 from cxrlab.workflows.tasks import EvaluationError, Projection, common_labels, in_set, in_task
 
@@ -113,9 +114,14 @@ def reopen(run_ids: Sequence[str]) -> Evaluation:
 
 
 def scoring_sha256(info: CheckpointInfo) -> str:
-    """Hash of how a checkpoint's weights become scores: input, classes, activation and temperature, of members too."""
+    """Hash of how a checkpoint's weights become scores: input, classes, activation and temperature, of members too.
+
+    Of learned voting also which combiner there is.
+    """
     card = info.card
-    facts = [card.labels, card.activation, card.temperature, card.preprocessing and card.preprocessing.to_json()]
+    rule = card.preprocessing and card.preprocessing.to_json()
+    facts: list[object] = [card.labels, card.activation, card.temperature, rule]
+    facts += [card.voting, card.combiner_sha256] if card.is_learned else []
     members = [scoring_sha256(member) for member in members_of(info)]
     return hashlib.sha256(json.dumps([facts, members]).encode()).hexdigest()
 
@@ -207,16 +213,14 @@ class _Session:
 
     def _predicted(self, info: CheckpointInfo) -> _Predicted:
         """What a checkpoint says of the images; members of an ensemble are predicted once for all."""
-        from cxrlab.ensembles.voting import vote
-
         key = run_id(info.card.weights_sha256, scoring_sha256(info), self.dataset.digest)
         if key not in self._done:
             if info.card.kind == "model":
                 self._done[key] = self._from_store(info) or self._predict(info)
             else:
                 parts = [self._predicted(member) for member in members_of(info)]
-                voted = vote([part.predictions for part in parts], how=info.card.voting, weights=info.card.weights)
-                named = replace(voted, checkpoint=info.name, checkpoint_sha256=info.card.weights_sha256)
+                named = ensemble_predictions(info, [part.predictions for part in parts])
+                self._note(*filter(None, [bound_note(info.card)]))
                 devices = " and ".join(dict.fromkeys(part.device for part in parts))
                 self._done[key] = _Predicted(named, sum(part.seconds for part in parts), devices)
         return self._done[key]

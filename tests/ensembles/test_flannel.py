@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from cxrlab.ensembles.flannel import NeuralWeightModule, largest_score
+from cxrlab.ensembles.combiner_config import largest_score
+from cxrlab.ensembles.flannel import NeuralWeightModule
 from cxrlab.ensembles.stacking import EnsembleMLP
 
 

@@ -30,6 +30,19 @@ def test_no_evidence_anywhere_is_no_evidence() -> None:
     assert not weighted_sum([heatmap([[0, 0]])] * 2, [0.5, 0.5]).has_evidence
 
 
+def test_a_negative_weight_subtracts_and_what_falls_below_zero_is_zero() -> None:
+    found = weighted_sum([heatmap([[1, 0.5], [0, 0.2]]), heatmap([[0.5, 1], [1, 0]])], [0.8, -0.4])
+    assert np.allclose(found.values, [[1, 0], [0, 0.16 / 0.6]], atol=1e-6)
+    assert found.peak == pytest.approx(0.6)
+    assert found.has_evidence
+
+
+def test_where_only_members_with_negative_weights_look_there_is_no_evidence() -> None:
+    found = weighted_sum([heatmap([[1, 0]]), heatmap([[0, 1]])], [-0.2, -0.5])
+    assert not found.has_evidence
+    assert not found.values.any()
+
+
 @pytest.mark.parametrize(
     ("maps", "weights"),
     [([], []), ([heatmap([[1]])], [0.5, 0.5]), ([heatmap([[1]]), heatmap([[1]], class_id="viral")], [0.5, 0.5])],
