@@ -16,6 +16,12 @@ from cxrlab.models.registry import create_model
 if TYPE_CHECKING:
     from torch import nn
 
+# Networks small enough for every test, all with global average pooling and one linear layer behind the last map.
+LIGHT_NETWORKS = (
+    *("mobilenet_v2", "shufflenet_v2_x1_0", "shufflenet_v2_x0_5", "efficientnet_b0", "resnet18", "densenet121"),
+    "pepx_resnet",
+)
+
 
 @pytest.fixture(autouse=True)
 def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:

@@ -28,6 +28,10 @@ class ModelSpec:
         parameters: learnable parameters with a 4-class head.
         paper: authors, title, venue, year.
         family: networks that share a design, e.g. ``resnet``.
+        heads: dotted names of the parts that depend on the number of classes, the main head first.
+        smallest_size: side of the smallest square input in pixels.
+        own_size: it takes one size only, which its builder needs to know as ``input_size``.
+        note: what else a user must know of its input.
     """
 
     name: str
@@ -37,6 +41,10 @@ class ModelSpec:
     parameters: int
     paper: str
     family: str
+    heads: tuple[str, ...] = ()
+    smallest_size: int = 32
+    own_size: bool = False
+    note: str = ""
 
 
 _BUILDERS: dict[str, Builder] = {}
@@ -60,31 +68,52 @@ def register(spec: ModelSpec) -> Callable[[Builder], Builder]:
     return registered
 
 
-def create_model(name: str, *, num_classes: int, pretrained: bool = False, **options: Any) -> nn.Module:
+def create_model(
+    name: str,
+    *,
+    num_classes: int,
+    pretrained: bool = False,
+    weights_file: str | Path | None = None,
+    head: str = "linear",
+    **options: Any,
+) -> nn.Module:
     """Build a network with a head of ``num_classes`` outputs (logits).
 
     Args:
         name: one of :func:`list_models`.
         num_classes: outputs of the head; 1 for one sigmoid node, whose logits are read as [0, z].
         pretrained: start from ImageNet weights, which downloads them; only ever when the user asked.
+        weights_file: start from a local .safetensors, .pt or .pth file of the same network; what belongs to a head of
+            another size stays as drawn.
+        head: ``linear`` or another of :data:`cxrlab.models.heads.HEADS`.
         **options: arguments of the builder, e.g. ``dropout``.
 
     Raises:
-        ValueError: for an unknown name (with the nearest ones), fewer than 1 class, or an unknown option.
+        ValueError: for an unknown name (with the nearest ones), fewer than 1 class, an unknown option, or a file that
+            is not of this network.
         ConnectionError: when ``pretrained`` weights can not be downloaded.
     """
     spec = model_spec(name)
     if num_classes < 1:
         raise ValueError(f"num_classes must be at least 1, got {num_classes}.")
+    if pretrained and weights_file is not None:
+        raise ValueError("Start from ImageNet weights or from a weights_file, not from both; leave one out.")
+    if head != "linear":
+        options["head"] = head
     try:
-        return _BUILDERS[spec.name](num_classes=num_classes, pretrained=pretrained, **options)
+        network = _BUILDERS[spec.name](num_classes=num_classes, pretrained=pretrained, **options)
     except TypeError as error:
         raise ValueError(f"{name} does not take these options: {', '.join(options)} ({error}).") from error
     except OSError as error:
         raise ConnectionError(
-            f"The ImageNet weights of {name} could not be downloaded ({error}); "
-            "connect to a network or train from scratch."
+            f"The ImageNet weights of {name} could not be downloaded ({error}); connect to a network, or give a file "
+            "with them (.safetensors, .pt or .pth) as weights_file, or train from scratch."
         ) from error
+    if weights_file is not None:
+        from cxrlab.models.initial_weights import fill, read_state
+
+        fill(network, read_state(Path(weights_file)), heads=spec.heads, name=name)
+    return network
 
 
 def list_models() -> list[str]:

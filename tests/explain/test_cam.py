@@ -17,8 +17,8 @@ from torch import nn
 from cxrlab.checkpoints import load_checkpoint
 from cxrlab.explain.cam import cam, explain, explained, grad_cam, to_heatmap, trace
 from cxrlab.explain.methods import CAM_METHODS, cam_method
-from cxrlab.models.registry import list_models, model_spec
-from tests.conftest import random_network
+from cxrlab.models.registry import model_spec
+from tests.conftest import LIGHT_NETWORKS, random_network
 
 SIDE = 96
 LAYERS = {"shufflenet_v2_x0_5": "conv5", "resnet18": "layer4", "mobilenet_v2": "features.18"}
@@ -70,7 +70,7 @@ def facts(model: nn.Module) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("name", list_models())
+@pytest.mark.parametrize("name", LIGHT_NETWORKS)
 def test_logits_are_those_of_a_plain_forward(name: str, images: torch.Tensor) -> None:
     model = random_network(name)
     logits, maps = grad_cam(model, images, layer=model_spec(name).cam_layer)
@@ -110,7 +110,7 @@ def test_inner_layers_equal_pytorch_grad_cam(method: str, oracle_class: type, im
     assert np.allclose(as_library(maps), expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", list_models())
+@pytest.mark.parametrize("name", LIGHT_NETWORKS)
 def test_maps_are_class_weights_times_feature_map(name: str, images: torch.Tensor) -> None:
     """Zhou et al. 2016, by hand, for every network here: all have global average pooling and one linear layer."""
     model = random_network(name)
@@ -121,7 +121,7 @@ def test_maps_are_class_weights_times_feature_map(name: str, images: torch.Tenso
         assert torch.allclose(cam(traced, method, 2), by_hand, rtol=1e-4, atol=1e-4 * float(by_hand.max())), method
 
 
-@pytest.mark.parametrize("name", list_models())
+@pytest.mark.parametrize("name", LIGHT_NETWORKS)
 def test_places_sum_to_the_logit_less_the_bias(name: str, images: torch.Tensor) -> None:
     model = random_network(name)
     traced = trace(model, images, layer=model_spec(name).cam_layer)
