@@ -26,6 +26,10 @@ def study(
         Literal["smoke", "lite", "full"],
         typer.Option(help="smoke: minutes, proves nothing; lite: small pictures, few epochs; full: as published."),
     ] = "lite",
+    profile: Annotated[
+        Literal["paper", "release"], typer.Option(help="What the papers say, or what their authors' code does.")
+    ] = "paper",
+    view: Annotated[str, typer.Option(help="Only images of this view, e.g. AP: trained and tested on them.")] = "",
     folds: Annotated[int, typer.Option(help="Fewer folds than the study has; 0 = all.")] = 0,
     workers: Annotated[int, typer.Option(help="Networks trained at once; 0 = one a CPU core.")] = 0,
     members: Annotated[
@@ -47,6 +51,8 @@ def study(
             the_manifest(manifest, work.progress, work.cancel),
             out,
             scale=scale,
+            profile=profile,
+            view=view,
             folds=folds,
             seed=seed,
             workers=workers or os.cpu_count() or 1,

@@ -11,6 +11,7 @@ from cxrlab.studies.lightweight import lightweight_study
 from cxrlab.studies.pepx import pepx_study
 from cxrlab.studies.plan import Scale, StudyPlan
 from cxrlab.studies.sensitivity import sensitivity_study
+from cxrlab.training.recipe import PROFILES
 
 STUDIES: dict[str, Callable[..., StudyPlan]] = {
     "flannel": flannel_study,
@@ -21,7 +22,8 @@ STUDIES: dict[str, Callable[..., StudyPlan]] = {
 }
 
 
-def plan_study(name: str, scale: Scale, *, seed: int = 0) -> StudyPlan:
-    """The runs of a study at a scale. Raises ValueError for an unknown name."""
+def plan_study(name: str, scale: Scale, *, profile: str = "paper", seed: int = 0) -> StudyPlan:
+    """The runs of a study at a scale. Raises ValueError for an unknown name or profile."""
     one_of("study", name, tuple(STUDIES))
-    return STUDIES[name](scale, seed=seed)
+    one_of("profile", profile, PROFILES)
+    return STUDIES[name](scale, profile=profile, seed=seed)

@@ -8,7 +8,8 @@ from typing import Any
 
 from cxrlab.config import Augmentation, ModelConfig, Preprocessing, TrainConfig
 from cxrlab.models.registry import model_spec
-from cxrlab.studies.plan import CombinerRun, Comparison, MemberRun, Scale, StudyPlan, scaled
+from cxrlab.studies.plan import CombinerRun, Comparison, MemberRun, Scale, StudyPlan, of_recipe, scaled
+from cxrlab.training.recipes import recipe
 
 LIGHT = ("densenet121", "efficientnet_b0", "mobilenet_v2", "resnet18", "shufflenet_v2_x1_0")
 FULL = ("densenet161", "inception_v3", "resnet152", "resnext101_32x8d", "vgg19_bn")
@@ -19,10 +20,8 @@ PAPER_NAMES = {  # as Table 3 prints them
     "resnext101_32x8d": "ResNeXt101",
     "vgg19_bn": "Vgg19_bn",
 }
-BASELINES = (
-    ("COVID-Net", ModelConfig("covid_net", 4, options={"preset": "compact"})),
-    ("AI-COVID", ModelConfig("ai_covid", 4)),
-)
+BASELINES = {"COVID-Net": "covid-net", "AI-COVID": "ai-covid"}
+"""System -> recipe; trained on one fold."""
 
 SCRATCH = TrainConfig(
     batch_size=32, class_weights="none", monitor="accuracy", precision="bf16", learning_rate=2e-3, threads=1
@@ -30,37 +29,13 @@ SCRATCH = TrainConfig(
 """Stage 1 at a small scale: cross entropy and selection by validation accuracy as published; AdamW with one cycle
 instead of 200 epochs of Adam, as there are few epochs and no ImageNet weights."""
 
-PUBLISHED = TrainConfig(
-    epochs=200,
-    batch_size=10,
-    optimiser="adam",
-    learning_rate=1e-3,
-    weight_decay=1e-4,
-    schedule="step",
-    class_weights="none",
-    clip_norm=0.0,
-    monitor="accuracy",
-    precision="bf16",
-)
-
 METRICS = ("f1:covid19", "macro_f1")
 
 
-def flannel_study(scale: Scale, *, num_classes: int = 4, seed: int = 0) -> StudyPlan:
+def flannel_study(scale: Scale, *, profile: str = "paper", seed: int = 0) -> StudyPlan:
     """Table 3: five learners x folds, COVID-Net and AI-COVID on one fold, votes, two MLPs, FLANNEL and its variants."""
     learners = LIGHT if scale.light else FULL
-    members = [
-        _member(name, PAPER_NAMES.get(name, model_spec(name).title), fold, scale, ModelConfig(name, num_classes), seed)
-        for fold in range(scale.folds)
-        for name in learners
-    ]
-    baselines = [
-        replace(
-            _member(system.lower(), system, 0, scale, replace(config, num_classes=num_classes), seed),
-            variant="baseline",
-        )
-        for system, config in BASELINES
-    ]
+    members = [_learner(name, fold, scale, profile, seed) for fold in range(scale.folds) for name in learners]
     by_fold = tuple(tuple(f"{name}-fold{fold + 1}" for name in learners) for fold in range(scale.folds))
     systems = [("Voting", "ensemble")] + [(run.system, run.variant) for run in members[: len(learners)]]
     return StudyPlan(
@@ -68,8 +43,8 @@ def flannel_study(scale: Scale, *, num_classes: int = 4, seed: int = 0) -> Study
         title="FLANNEL: five learners and their ensembles",
         task="cxr4",
         protocol="benchmark",
-        members=(*members, *baselines),
-        combiners=_combiners(by_fold, scale, seed),
+        members=(*members, *(_baseline(system, scale, profile, seed) for system in BASELINES)),
+        combiners=_combiners(by_fold, scale, profile, seed),
         comparisons=(
             *(Comparison(("FLANNEL", "full"), other, METRICS) for other in systems),
             *(_out_of_fold(other) for other in systems if scale.folds > 1),
@@ -85,24 +60,42 @@ def _out_of_fold(other: tuple[str, str]) -> Comparison:
     return Comparison(("FLANNEL", "full, out-of-fold"), (other[0], f"{other[1]}, fold mean"), METRICS)
 
 
-def _member(name: str, system: str, fold: int, scale: Scale, model: ModelConfig, seed: int) -> MemberRun:
-    size = scale.size or model_spec(model.name).input_size
-    config = scaled(SCRATCH, scale) if scale.light else PUBLISHED
-    return MemberRun(
-        id=f"{name}-fold{fold + 1}",
-        system=system,
-        variant="base",
-        fold=fold,
-        model=model,
-        config=replace(config, seed=seed + fold),
-        preprocessing=Preprocessing(size=size),
-        augmentation=Augmentation(),
-        pretrained=not scale.light and model.name in FULL,
-        outputs=("train", "validation", "test"),
+def _learner(name: str, fold: int, scale: Scale, profile: str, seed: int) -> MemberRun:
+    system, parts = PAPER_NAMES.get(name, model_spec(name).title), ("train", "validation", "test")
+    if scale.light:
+        return _small(name, system, "base", fold, ModelConfig(name, 4), scale, seed, parts)
+    given = recipe(f"flannel-{name}", profile)
+    return replace(
+        of_recipe(given, f"{name}-fold{fold + 1}", "base", seed=seed + fold), system=system, fold=fold, outputs=parts
     )
 
 
-def _combiners(by_fold: tuple[tuple[str, ...], ...], scale: Scale, seed: int) -> tuple[CombinerRun, ...]:
+def _baseline(system: str, scale: Scale, profile: str, seed: int) -> MemberRun:
+    given, parts = recipe(BASELINES[system], profile), ("validation", "test")
+    if scale.light:
+        options = {"preset": "compact"} if system == "COVID-Net" else {}
+        model = replace(given.model, pretrained=False, options=options)
+        return _small(system.lower(), system, "baseline", 0, model, scale, seed, parts)
+    return replace(of_recipe(given, f"{given.name}-fold1", "baseline", seed=seed), outputs=parts)
+
+
+def _small(
+    name: str, system: str, variant: str, fold: int, model: ModelConfig, scale: Scale, seed: int, parts: tuple[str, ...]
+) -> MemberRun:
+    return MemberRun(
+        id=f"{name}-fold{fold + 1}",
+        system=system,
+        variant=variant,
+        fold=fold,
+        model=model,
+        config=replace(scaled(SCRATCH, scale), seed=seed + fold),
+        preprocessing=Preprocessing(size=scale.size),
+        augmentation=Augmentation(),
+        outputs=parts,
+    )
+
+
+def _combiners(by_fold: tuple[tuple[str, ...], ...], scale: Scale, profile: str, seed: int) -> tuple[CombinerRun, ...]:
     """Votes fold by fold; every module on out-of-fold outputs (our default) and on the published features."""
     found = [
         CombinerRun(f"{kind}-fold{fold + 1}", system, variant, kind, fold, (by_fold[fold],))
@@ -115,7 +108,7 @@ def _combiners(by_fold: tuple[tuple[str, ...], ...], scale: Scale, seed: int) ->
             for name, system, variant, kind, members in _fold_means(by_fold, scale)
         ]
     for name, (system, variant, kind, changes) in VARIANTS.items():
-        settings = {**changes, "seed": seed}
+        settings = {**changes, "profile": profile, "seed": seed}
         found += [
             CombinerRun(f"{name}-fold{fold + 1}", system, variant, kind, fold, (by_fold[fold],), "published", settings)
             for fold in range(scale.folds)

@@ -139,10 +139,11 @@ def study_images(plan: StudyPlan, source: Path, *, images: int = 0, folds: int =
 def _manifest(plan: StudyPlan, source: Path) -> Manifest:
     """The rows of the plan's task and source."""
     manifest = read_manifest(source, labels=CXR4)
-    if plan.source:
-        manifest = manifest.select([row.path for row in manifest.rows if row.source == plan.source])
-    if not len(manifest):
-        raise StudyError(f"The study {plan.name} needs images of the source {plan.source}; {source.name} has none.")
+    for column, wanted in (("source", plan.source), ("view", plan.view)):
+        if wanted:
+            manifest = manifest.select([row.path for row in manifest.rows if getattr(row, column) == wanted])
+        if not len(manifest):
+            raise StudyError(f"The study {plan.name} needs images of the {column} {wanted}; {source.name} has none.")
     return manifest
 
 

@@ -84,7 +84,7 @@ def _trained(
         progress=progress,
         cancel=cancel,
         watched={"test": sets["test"]} if run.curves else {},
-        on_epoch=getattr(network, "coefficients", None),
+        on_epoch=(lambda model: model.coefficients()) if hasattr(network, "coefficients") else None,
     )
     if history.stopped == "interrupted":
         raise Cancelled(f"Run {run.id}")

@@ -17,6 +17,7 @@ from cxrlab.config import (
     in_range,
     one_of,
 )
+from cxrlab.training.recipe import Recipe
 
 Features = Literal["published", "out_of_fold"]
 
@@ -183,8 +184,9 @@ class StudyPlan:
 
     Args:
         name, title: of the study. task: the classes, ``cxr4`` or a projection's name.
-        source: restrict to images of this source; empty: all. protocol: ``benchmark`` (five blocks of the development
-            part, by patient) or ``hold_out`` (one validation part of the development part).
+        source, view: restrict to images of this source or view; empty: all. profile: of the recipes.
+        protocol: ``benchmark`` (five blocks of the development part, by patient) or ``hold_out`` (one validation part
+            of the development part).
         comparisons: pairs for the table. notes: sentences for the reader.
         balanced_images: most training images of each class, a random choice; 0: all.
         needs_members: the combiners use the kept outputs of another study's members.
@@ -199,6 +201,8 @@ class StudyPlan:
     comparisons: tuple[Comparison, ...] = ()
     source: str = ""
     notes: tuple[str, ...] = ()
+    view: str = ""
+    profile: str = "paper"
     balanced_images: int = 0
     needs_members: bool = False
 
@@ -217,3 +221,41 @@ def scaled(config: TrainConfig, scale: Scale, *, epochs: int = 0) -> TrainConfig
         return config
     count = epochs if epochs and scale.name == "lite" else scale.epochs
     return replace(config, epochs=count, size_schedule=scale.size_schedule, patience=0)
+
+
+def of_recipe(recipe: Recipe, id_: str, variant: str, *, seed: int) -> MemberRun:
+    """A run of a paper's system with exactly its settings, on the first fold, with bf16 where the device has it."""
+    return MemberRun(
+        id=id_,
+        system=recipe.system,
+        variant=variant,
+        fold=0,
+        model=replace(recipe.model, pretrained=False),
+        config=replace(recipe.config, precision="bf16", seed=seed),
+        preprocessing=recipe.preprocessing,
+        augmentation=recipe.augmentation,
+        pretrained=recipe.pretrained,
+        activation=recipe.activation,
+    )
+
+
+def shrunk(run: MemberRun, scale: Scale, *, network: str = "", epochs: int = 0, size: int = 0) -> MemberRun:
+    """A recipe's run at a small scale: from scratch with nothing frozen, small pictures, few epochs, all else kept.
+
+    Args:
+        network: a light stand-in with the same head. epochs: at the lite scale instead of the scale's own.
+        size: at least so many pixels, which then stay the same over the epochs.
+    """
+    if not scale.light:
+        return run
+    config = replace(scaled(run.config, scale, epochs=epochs), unfreeze=1.0, threads=1)
+    if size > scale.size:
+        config = replace(config, size_schedule=())
+    return replace(
+        run,
+        model=replace(run.model, name=network or run.model.name),
+        config=config,
+        preprocessing=replace(run.preprocessing, size=max(size, scale.size), resize_to=0),
+        augmentation=replace(run.augmentation, crop="centre"),
+        pretrained=False,
+    )

@@ -9,10 +9,11 @@ GAMMAS = (0.0, 1.0, 2.0, 3.0, 5.0, 10.0)
 SCHEMES = ("none", "balanced", "inverse_frequency", "release")
 
 
-def sensitivity_study(scale: Scale, *, seed: int = 0) -> StudyPlan:
+def sensitivity_study(scale: Scale, *, profile: str = "paper", seed: int = 0) -> StudyPlan:
     """Every gamma with every rule for the class weights, on the out-of-fold outputs of the flannel study's members."""
     learners = LIGHT if scale.light else FULL
     by_fold = tuple(tuple(f"{name}-fold{fold + 1}" for name in learners) for fold in range(scale.folds))
+    shared = {"profile": profile, "reduction": "mean", "seed": seed}
     return StudyPlan(
         name="sensitivity",
         title="FLANNEL's second stage: focal loss and class weights",
@@ -28,7 +29,13 @@ def sensitivity_study(scale: Scale, *, seed: int = 0) -> StudyPlan:
                 "flannel",
                 None,
                 by_fold,
-                settings={"gamma": gamma, "class_weights": scheme, "reduction": "mean", "seed": seed},
+                settings={
+                    "profile": profile,
+                    "gamma": gamma,
+                    "class_weights": scheme,
+                    "reduction": "mean",
+                    "seed": seed,
+                },
             )
             for gamma in GAMMAS
             for scheme in SCHEMES

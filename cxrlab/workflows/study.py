@@ -114,6 +114,8 @@ def prepare(
     out: Path,
     *,
     scale: str = "lite",
+    profile: str = "paper",
+    view: str = "",
     folds: int = 0,
     seed: int = 0,
     workers: int = 1,
@@ -126,6 +128,7 @@ def prepare(
 
     Args:
         name: one of ``STUDIES``. scale: ``smoke``, ``lite`` or ``full``. folds: fewer than the scale's; 0: those.
+        profile: ``paper`` or ``release``, see the recipes. view: only images of this view, e.g. ``AP``; empty: all.
         out: a new folder, or with ``resume`` the one of the same study. workers: networks trained at once.
         members: another study's folder whose members' outputs are used (``sensitivity``).
         command: how it was called, kept with the results.
@@ -135,7 +138,7 @@ def prepare(
     """
     chosen = scale_named(scale)
     chosen = replace(chosen, folds=folds) if folds else chosen
-    plan = plan_study(name, chosen, seed=seed)
+    plan = replace(plan_study(name, chosen, profile=profile, seed=seed), profile=profile, view=view)
     if plan.needs_members and members is None:
         raise StudyError(f"The study {name} needs the outputs of another one; give its folder with --members.")
     site = Site(plan, chosen, source, out, seed, device)
@@ -153,7 +156,8 @@ def _facts(site: Site, images: StudyImages) -> dict[str, Any]:
         "study": site.plan.name,
         "scale": site.scale.name,
         "folds": len(images.splits),
-        "profile": "paper",
+        "profile": site.plan.profile,
+        "view": site.plan.view,
         "seed": site.seed,
         "dataset": images.manifest.name,
         "dataset_digest": images.manifest.digest,

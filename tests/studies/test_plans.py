@@ -10,6 +10,7 @@ import pytest
 from cxrlab.config import TrainConfig
 from cxrlab.studies.catalogue import STUDIES, plan_study
 from cxrlab.studies.plan import SCALES, MemberRun, scale_named
+from cxrlab.training.recipes import recipe
 from tests.studies.conftest import tiny_member
 
 
@@ -65,8 +66,24 @@ def test_settings_of_an_older_version_are_still_those_of_the_run() -> None:
 
 
 def test_only_epochs_and_sides_depend_on_the_scale() -> None:
-    lite = {run.id: run.config for run in plan_study("pepx", scale_named("lite")).members}
-    for id_, full in ((run.id, run.config) for run in plan_study("pepx", scale_named("full")).members):
-        same = replace(full, epochs=1, size_schedule=(), patience=0)
-        assert replace(lite[id_], epochs=1, size_schedule=(), patience=0) == same
-        assert isinstance(full, TrainConfig)
+    def rest(config: TrainConfig) -> TrainConfig:
+        return replace(config, epochs=1, size_schedule=(), patience=0, threads=0)
+
+    lite = {run.id: rest(run.config) for run in plan_study("pepx", scale_named("lite")).members}
+    assert {run.id: rest(run.config) for run in plan_study("pepx", scale_named("full")).members} == lite
+
+
+@pytest.mark.parametrize("profile", ["paper", "release"])
+def test_at_full_scale_a_study_uses_the_recipes_as_they_are(profile: str) -> None:
+    runs = {run.id: run for run in plan_study("flannel", scale_named("full"), profile=profile).members}
+    given, run = recipe("flannel-vgg19_bn", profile), runs["vgg19_bn-fold1"]
+    assert (run.preprocessing, run.augmentation, run.pretrained) == (given.preprocessing, given.augmentation, True)
+    assert replace(run.config, precision="fp32") == given.config
+
+
+def test_an_unfrozen_share_starts_from_weights_that_never_saw_the_disease() -> None:
+    plan = plan_study("lightweight", scale_named("lite"))
+    (pretraining,) = [run for run in plan.members if run.keep_weights]
+    assert pretraining.without == ("covid19",)
+    shares = {run.variant: run.config.unfreeze for run in plan.members if run.starts_from == pretraining.id}
+    assert shares == {"unfrozen 33 %": 1 / 3, "unfrozen 44 %": 0.44, "unfrozen 55 %": 0.55}

@@ -30,7 +30,7 @@ from tests.studies.conftest import make_plan
 
 @pytest.fixture
 def studied(tiny_plan: StudyPlan, monkeypatch: pytest.MonkeyPatch) -> StudyPlan:
-    monkeypatch.setitem(catalogue.STUDIES, "tiny", lambda scale, *, seed=0: tiny_plan)
+    monkeypatch.setitem(catalogue.STUDIES, "tiny", lambda scale, **_: tiny_plan)
     return tiny_plan
 
 
@@ -43,7 +43,7 @@ def built_study(built_images: Path, tmp_path_factory: pytest.TempPathFactory) ->
     out = tmp_path_factory.mktemp("built") / "study"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CXRLAB_HOME", str(tmp_path_factory.mktemp("home")))
-        patch.setitem(catalogue.STUDIES, "tiny", lambda scale, *, seed=0: make_plan())
+        patch.setitem(catalogue.STUDIES, "tiny", lambda scale, **_: make_plan())
         ready(built_images, out).run()
     return out
 
@@ -126,7 +126,7 @@ def test_a_run_with_other_settings_is_not_taken_for_this_one(
         return replace(run, config=replace(run.config, learning_rate=1e-5))
 
     other = replace(tiny_plan, members=tuple(map(changed, tiny_plan.members)))
-    monkeypatch.setitem(catalogue.STUDIES, "tiny", lambda scale, *, seed=0: other)
+    monkeypatch.setitem(catalogue.STUDIES, "tiny", lambda scale, **_: other)
     with pytest.raises(StudyError, match="Run a-fold1 was made with other settings"):
         ready(manifest_file, finished, resume=True).run()
 
@@ -156,7 +156,7 @@ from cxrlab.studies import catalogue
 from cxrlab.workflows.study import prepare
 sys.path.insert(0, {root!r})
 from tests.studies.conftest import make_plan
-catalogue.STUDIES["tiny"] = lambda scale, *, seed=0: make_plan()
+catalogue.STUDIES["tiny"] = lambda scale, **_: make_plan()
 prepare("tiny", Path({manifest!r}), Path({out!r}), scale="smoke", command="cxrlab study tiny").run()
 """
 
