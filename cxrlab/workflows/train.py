@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from cxrlab.cards import ModelCard, checked_name
 from cxrlab.checkpoints import find_checkpoint, load_checkpoint, save_checkpoint
-from cxrlab.config import Preprocessing, home
+from cxrlab.config import Augmentation, Preprocessing, home
 from cxrlab.data.cache import build_cache
 from cxrlab.data.manifest import Manifest, read_manifest
 from cxrlab.data.splits import Split, benchmark_split, hold_out
-from cxrlab.labels import CXR4, PHANTOM4, LabelSet
-from cxrlab.models.registry import create_model
+from cxrlab.labels import CXR4, PHANTOM4, LabelSet, projection_named
+from cxrlab.models.registry import create_model, model_spec
 from cxrlab.progress import Cancel, Cancelled, Progress, never, silent
 from cxrlab.results import History
+from cxrlab.sampling import Sampler
 from cxrlab.workflows.training_card import TrainRequest, card_metrics, training_card
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def train(
     target = (checkpoints or home() / "checkpoints") / checked_name(request.name)
     if target.exists() and not overwrite:
         raise TrainingError(f"A checkpoint named {request.name} exists already; choose another name or overwrite it.")
+    Sampler(request.config.sampling)  # before any work: a rule that can not be read
     run_folder = run_folder or home() / "training" / request.name
     data = _TrainingData.of(request)
     _claim(run_folder, request, data)
@@ -116,8 +118,11 @@ class _TrainingData:
     @classmethod
     def of(cls, request: TrainRequest) -> _TrainingData:
         manifest = read_manifest(request.source)
-        labels = LabelSet.from_ids(request.labels) if request.labels else ordered_labels(manifest.label_ids)
-        manifest = manifest.with_labels(labels)
+        manifest, labels = _in_task(manifest, request)
+        if request.activation == "binary_sigmoid" and len(labels) != 2:
+            raise TrainingError(
+                f"One sigmoid node needs 2 classes, got {', '.join(labels.ids)}; choose two with labels, or a task."
+            )
         part = "development" if request.benchmark else "all"
         used = manifest.select(benchmark_split(manifest).part(part)) if request.benchmark else manifest
         split = hold_out(used, fraction=request.validation, seed=request.split_seed)
@@ -128,13 +133,23 @@ class _TrainingData:
         return self.manifest.select(self.split.part("train"))
 
 
+def _in_task(manifest: Manifest, request: TrainRequest) -> tuple[Manifest, LabelSet]:
+    """The rows with their class in the request's task, and the classes."""
+    if not request.task:
+        labels = LabelSet.from_ids(request.labels) if request.labels else ordered_labels(manifest.label_ids)
+        return manifest.with_labels(labels), labels
+    task = projection_named(request.task)
+    rows = tuple(replace(row, label=task.mapping.get(row.label, row.label)) for row in manifest.rows)
+    return replace(manifest, rows=rows).with_labels(task.target), task.target
+
+
 def _reader(manifest: Manifest, split: Split, labels: LabelSet) -> Callable[..., Any]:
     def squares(part: str, preprocessing: Preprocessing, progress: Progress, cancel: Cancel) -> Any:
         from cxrlab.training.fit import LabelledSquares
 
         rows = manifest.select(split.part(part))
         files = [row.file for row in rows.rows]
-        cache = build_cache(files, rows.column("sha256"), preprocessing, progress=progress, cancel=cancel)
+        cache = build_cache(files, rows.column("sha256"), preprocessing.whole, progress=progress, cancel=cancel)
         if cache.errors:
             row, sentence = next(iter(cache.errors.items()))
             raise TrainingError(
@@ -157,9 +172,16 @@ def ordered_labels(ids: tuple[str, ...]) -> LabelSet:
 def _seeded_network(request: TrainRequest, num_classes: int) -> nn.Module:
     import torch
 
+    wanted = request.network(num_classes)
     with torch.random.fork_rng():
         torch.manual_seed(request.config.seed)
-        network = create_model(request.model, num_classes=num_classes, pretrained=request.pretrained)
+        network = create_model(
+            wanted.name,
+            num_classes=wanted.num_classes,
+            pretrained=request.pretrained,
+            weights_file=request.weights_file,
+            **wanted.options,
+        )
     if request.initial:
         _start_from(network, request)
     return network
@@ -170,9 +192,14 @@ def _start_from(network: nn.Module, request: TrainRequest) -> None:
     source = load_checkpoint(request.initial)
     if source.card.model is None or source.card.model.name != request.model:
         raise TrainingError(f"{request.initial} must be a checkpoint of {request.model} to start from; choose another.")
-    head = list(network.state_dict())[-2:]  # weight and bias of the last linear layer
-    kept = {name: value for name, value in source.model.state_dict().items() if name not in head}
-    network.load_state_dict(network.state_dict() | kept)
+    own = network.state_dict()
+    heads = tuple(f"{head}." for head in model_spec(request.model).heads) or tuple(list(own)[-2:])
+    given = source.model.state_dict().items()
+    kept = {
+        name: value for name, value in given if name in own and own[name].shape == value.shape
+        and not name.startswith(heads)
+    }  # fmt: skip
+    network.load_state_dict(own | kept)
 
 
 def _claim(run_folder: Path, request: TrainRequest, data: _TrainingData) -> None:
@@ -186,17 +213,36 @@ def _claim(run_folder: Path, request: TrainRequest, data: _TrainingData) -> None
         "augmentation": request.augmentation.to_json(),
         "split_digest": data.split.digest,
     }
+    facts |= {
+        name: value
+        for name, value in {
+            "options": dict(request.options),
+            "task": request.task,
+            "activation": request.activation if request.activation != "softmax" else "",
+            "weights_file": str(request.weights_file or ""),
+        }.items()
+        if value
+    }
     run_folder.mkdir(parents=True, exist_ok=True)
     path = run_folder / "run.json"
     if not path.exists():
         data.split.save(run_folder / "split.json")
         path.write_text(json.dumps(facts, indent=1) + "\n")
-    stored = json.loads(path.read_text())
-    different = [name for name, value in facts.items() if stored.get(name) != json.loads(json.dumps(value))]
+    stored, wanted = _whole(json.loads(path.read_text())), _whole(facts)
+    different = [name for name in stored | wanted if stored.get(name) != wanted.get(name)]
     if different:
         raise TrainingError(
             f"{run_folder.name} holds a run with another {', '.join(different)}; choose another folder or delete it."
         )
+
+
+def _whole(facts: dict[str, Any]) -> dict[str, Any]:
+    """Facts of a run as JSON values, with the fields that did not exist yet when it began."""
+    whole = {
+        "preprocessing": Preprocessing.from_json(facts["preprocessing"]).to_json(),
+        "augmentation": Augmentation.from_json(facts["augmentation"]).to_json(),
+    }
+    return json.loads(json.dumps(facts | whole))
 
 
 def _measured(
@@ -211,5 +257,7 @@ def _measured(
     """Measure the weights as they were saved, on the benchmark's test part where there is one, and save the card."""
     if not request.benchmark:
         return find_checkpoint(folder).card
-    measured = replace(card, metrics=card_metrics(request.source, folder, device=device, progress=progress))
+    measured = replace(
+        card, metrics=card_metrics(request.source, folder, task=request.task, device=device, progress=progress)
+    )
     return save_checkpoint(folder, network, measured, overwrite=True)

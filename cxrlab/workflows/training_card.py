@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cxrlab.cards import ModelCard
-from cxrlab.config import Augmentation, ModelConfig, Preprocessing, TrainConfig
-from cxrlab.data.manifest import Manifest, summarise
+from cxrlab.config import Activation, Augmentation, ModelConfig, Preprocessing, TrainConfig
+from cxrlab.data.manifest import Manifest, file_sha256, summarise
 from cxrlab.data.splits import Split
 from cxrlab.labels import LabelSet
 from cxrlab.models.registry import model_spec
@@ -40,8 +40,11 @@ class TrainRequest:
         benchmark: train on the development part of the benchmark split and measure on its test part.
         validation: share of the training images held out by patient, which picks the best epoch.
         split_seed: of that draw. The same seed gives every network the same validation patients.
-        pretrained: start from ImageNet weights.
+        task: empty, or a task of ``labels.PROJECTIONS`` whose classes the manifest's finer ones are added up to.
+        pretrained: start from ImageNet weights. weights_file: start from this .safetensors, .pt or .pth file instead.
         initial: start from this checkpoint of the same network, all but its head.
+        options: of the network's builder, e.g. ``head``. activation: ``softmax``, or ``binary_sigmoid`` for one node.
+        recipe: which settings these are: name, profile and what was changed; empty: none of the papers'.
         domain: ``real`` or ``phantom``; empty: by the manifest's sources. domain_text: for people.
         licence, references, limits: for the card.
     """
@@ -59,11 +62,22 @@ class TrainRequest:
     config: TrainConfig = field(default_factory=TrainConfig)
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     augmentation: Augmentation = field(default_factory=Augmentation)
+    task: str = ""
+    weights_file: Path | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    activation: Activation = "softmax"
+    recipe: Mapping[str, Any] = field(default_factory=dict)
     domain: str = ""
     domain_text: str = ""
     licence: str = "Apache-2.0"
     references: tuple[str, ...] = ()
     limits: tuple[str, ...] = ()
+
+    def network(self, num_classes: int) -> ModelConfig:
+        """What builds the network for so many classes again, without its weights."""
+        own = {"input_size": self.preprocessing.size} if model_spec(self.model).own_size else {}
+        outputs = 1 if self.activation == "binary_sigmoid" else num_classes
+        return ModelConfig(self.model, outputs, options={**own, **self.options})
 
 
 def training_card(
@@ -92,7 +106,8 @@ def training_card(
         labels=labels.ids,
         domain=domain,
         domain_text=request.domain_text or {"phantom": "synthetic phantoms", "real": "real X-rays"}.get(domain, domain),
-        model=ModelConfig(request.model, len(labels)),
+        activation=request.activation,
+        model=request.network(len(labels)),
         preprocessing=request.preprocessing,
         cam_layer=spec.cam_layer,
         training_data={
@@ -112,6 +127,7 @@ def training_card(
             "augmentation": request.augmentation.to_json(),
             "pretrained": request.pretrained,
             "initial": request.initial,
+            **_origins(request, network),
             "history": {
                 "epochs": len(history.epochs),
                 "best_epoch": history.best_epoch + 1,
@@ -125,6 +141,21 @@ def training_card(
         limits=request.limits + entanglement(summary.class_by_source),
         seconds_per_image=_seconds_per_image(network, request.preprocessing.size),
     )
+
+
+def _origins(request: TrainRequest, network: nn.Module) -> dict[str, Any]:
+    """Which recipe it was, the file it started from, and from which layer on it was trained, where there is any."""
+    from cxrlab.models.freezing import freeze
+
+    facts: dict[str, Any] = {}
+    if request.recipe:
+        facts["recipe"] = dict(request.recipe)
+    if request.weights_file:
+        facts["weights_file"] = {"name": request.weights_file.name, "sha256": file_sha256(request.weights_file)}
+    if request.config.unfreeze < 1:
+        facts["first_trained"] = freeze(network, request.config.unfreeze, input_size=request.preprocessing.size)
+        facts["trained_parameters"] = sum(p.numel() for p in network.parameters() if p.requires_grad)
+    return facts
 
 
 def entanglement(class_by_source: Mapping[str, Mapping[str, int]]) -> tuple[str, ...]:
@@ -167,11 +198,17 @@ def _seconds_per_image(network: nn.Module, size: int) -> float:
 
 
 def card_metrics(
-    source: Path, folder: Path, *, part: str = "test", device: str = "cpu", progress: Progress = silent
+    source: Path,
+    folder: Path,
+    *,
+    part: str = "test",
+    task: str = "",
+    device: str = "cpu",
+    progress: Progress = silent,
 ) -> dict[str, Any]:
-    """The ``metrics`` of a card: a saved checkpoint measured on a part of the benchmark split."""
+    """The ``metrics`` of a card: a saved checkpoint measured on a part of the benchmark split, in its task."""
     run = evaluate_manifest(
-        source, [folder], part=part, device=device, store=False, reuse=False, progress=progress
+        source, [folder], part=part, task=task, device=device, store=False, reuse=False, progress=progress
     ).runs[0]
     return {
         "dataset": run.facts.dataset,
