@@ -15,6 +15,7 @@ from torch import nn
 from cxrlab.config import Activation, Preprocessing
 from cxrlab.folding import optimise
 from cxrlab.inference import predict
+from cxrlab.models.pepx_resnet import PepxResNet
 from cxrlab.models.registry import create_model, model_spec
 from cxrlab.progress import Cancel, Cancelled, Progress, never, silent
 from cxrlab.studies.images import StudyImages, task_classes
@@ -71,6 +72,7 @@ def _trained(
         for part, names in paths.items()
     }
     network = _begun(run, folder)
+    coefficients = getattr(network, "coefficients", None)
     history = fit(
         network,
         sets["train"],
@@ -84,7 +86,7 @@ def _trained(
         progress=progress,
         cancel=cancel,
         watched={"test": sets["test"]} if run.curves else {},
-        on_epoch=(lambda model: model.coefficients()) if hasattr(network, "coefficients") else None,
+        on_epoch=_coefficients if isinstance(network, PepxResNet) else None,
     )
     if history.stopped == "interrupted":
         raise Cancelled(f"Run {run.id}")
@@ -100,6 +102,12 @@ def _trained(
     facts = facts_of(run, time.monotonic() - started) | {"history": history.to_json(), "split": split.name}
     folder.finish(run.id, facts, outputs)
     shutil.rmtree(folder.run(run.id) / "training", ignore_errors=True)  # outputs are kept rather than weights
+
+
+def _coefficients(network: nn.Module) -> dict[str, float]:
+    """A, B and C of every block."""
+    assert isinstance(network, PepxResNet)
+    return network.coefficients()
 
 
 def _begun(run: MemberRun, folder: StudyFolder) -> nn.Module:
