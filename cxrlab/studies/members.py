@@ -72,7 +72,6 @@ def _trained(
         for part, names in paths.items()
     }
     network = _begun(run, folder)
-    coefficients = getattr(network, "coefficients", None)
     history = fit(
         network,
         sets["train"],
