@@ -8,11 +8,12 @@ from typing import Annotated
 import typer
 
 from cxrlab import __version__
-from cxrlab.commands import checkpoints, data, samples
+from cxrlab.commands import checkpoints, data, ensemble, models, samples
 from cxrlab.commands.doctor import doctor
 from cxrlab.commands.errors import SentenceGroup
 from cxrlab.commands.evaluate import evaluate
 from cxrlab.commands.predict import predict
+from cxrlab.commands.recipes import recipes
 from cxrlab.commands.study import study
 from cxrlab.commands.terminal import show
 from cxrlab.commands.train import train
@@ -45,12 +46,14 @@ def options(
 app.command()(predict)
 app.command()(evaluate)
 app.command()(train)
+app.command()(recipes)
 app.command()(study)
+app.add_typer(ensemble.commands, name="ensemble")
 app.add_typer(data.commands, name="data")
 app.command()(data.phantom)
 app.add_typer(samples.commands, name="samples")
 app.add_typer(checkpoints.commands, name="checkpoints")
-app.command()(checkpoints.models)
+app.add_typer(models.commands, name="models")
 app.command()(doctor)
 
 

@@ -128,7 +128,7 @@ class _View:
             for member, look, weight, (heatmap, _) in zip(members, looks, said.weights, maps, strict=True)
         )
         found = _result(info, said.scores, predicted, looks)
-        notes = tuple(note for note in (*found.notes, bound_note(card)) if note)
+        notes = (*found.notes, *bound_note(card))
         seconds = found.seconds + sum(seconds for _, seconds in maps)
         return replace(found, heatmap=_summed(parts), members=parts, voting=card.voting, seconds=seconds, notes=notes)
 

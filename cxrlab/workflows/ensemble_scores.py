@@ -70,12 +70,15 @@ def ensemble_predictions(info: CheckpointInfo, members: Sequence[Predictions]) -
     return replace(voted, checkpoint=info.name, checkpoint_sha256=card.weights_sha256)
 
 
-def bound_note(card: ModelCard) -> str:
-    """That a FLANNEL ensemble's scores are bounded, and by what; empty for all other checkpoints."""
-    if card.voting != "flannel":
-        return ""
-    bound = largest_score(len(card.members), len(card.labels))
-    return f"No score of a FLANNEL ensemble of {len(card.members)} exceeds {bound:.3f}, however sure its members are."
+def bound_note(card: ModelCard) -> tuple[str, ...]:
+    """That a FLANNEL ensemble's scores are bounded, and by what; nothing for all other checkpoints."""
+    return (bound_words(len(card.members), len(card.labels)),) if card.voting == "flannel" else ()
+
+
+def bound_words(num_members: int, num_classes: int) -> str:
+    """By what a FLANNEL ensemble's scores are bounded, in one sentence."""
+    bound = largest_score(num_members, num_classes)
+    return f"No score of a FLANNEL ensemble of {num_members} exceeds {bound:.3f}, however sure its members are."
 
 
 def voting_words(card: ModelCard) -> str:
@@ -85,7 +88,7 @@ def voting_words(card: ModelCard) -> str:
     return {
         "soft": "Score of the ensemble: weighted mean of the members' scores.",
         "hard": "Score of the ensemble: weighted share of the members' votes.",
-        "flannel": f"{learned} each image, between −1 and 1. {bound_note(card)}",
+        "flannel": f"{learned} each image, between −1 and 1. {' '.join(bound_note(card))}",
         "mlp_l1": perceptron.format("1 layer"),
         "mlp_l2": perceptron.format("2 layers"),
     }[card.voting]

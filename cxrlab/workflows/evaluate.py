@@ -103,6 +103,18 @@ def evaluate_archive(
     return _Session(*in_set(dataset, labels, task), device, store, reuse, progress, cancel).evaluation(names)
 
 
+def evaluate_set(
+    dataset: LabelledSet,
+    checkpoints: Sequence[str | Path],
+    *,
+    device: str = "auto",
+    progress: Progress = silent,
+    cancel: Cancel = never,
+) -> Evaluation:
+    """Measure checkpoints with the set's classes on a set made before; stored, reopened where stored already."""
+    return _Session(dataset, None, device, True, True, progress, cancel).evaluation(_once(checkpoints))
+
+
 def reopen(run_ids: Sequence[str]) -> Evaluation:
     """Stored runs as an evaluation. Raises RunError when one is gone or they belong to different image sets."""
     runs = tuple(load_run(id_) for id_ in run_ids)
@@ -114,10 +126,7 @@ def reopen(run_ids: Sequence[str]) -> Evaluation:
 
 
 def scoring_sha256(info: CheckpointInfo) -> str:
-    """Hash of how a checkpoint's weights become scores: input, classes, activation and temperature, of members too.
-
-    Of learned voting also which combiner there is.
-    """
+    """Hash of how a checkpoint's weights become scores: input, classes, activation, temperature, members, combiner."""
     card = info.card
     rule = card.preprocessing and card.preprocessing.to_json()
     facts: list[object] = [card.labels, card.activation, card.temperature, rule]
@@ -220,7 +229,7 @@ class _Session:
             else:
                 parts = [self._predicted(member) for member in members_of(info)]
                 named = ensemble_predictions(info, [part.predictions for part in parts])
-                self._note(*filter(None, [bound_note(info.card)]))
+                self._note(*bound_note(info.card))
                 devices = " and ".join(dict.fromkeys(part.device for part in parts))
                 self._done[key] = _Predicted(named, sum(part.seconds for part in parts), devices)
         return self._done[key]

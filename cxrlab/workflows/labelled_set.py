@@ -51,15 +51,21 @@ class LabelledSet:
         return len(self.ids)
 
 
-def manifest_set(source: Path, labels: LabelSet, *, part: str = "all") -> LabelledSet:
+def manifest_set(
+    source: Path, labels: LabelSet, *, part: str = "all", paths: Sequence[str] | None = None
+) -> LabelledSet:
     """A manifest CSV or folder; ``part`` is ``all``, ``test`` or ``development`` of the benchmark split.
+
+    Where ``paths`` are given, these rows and no others; ``part`` is then only a name for them.
 
     Raises:
         ManifestError, SplitError: one sentence each.
     """
     manifest = read_manifest(source, labels=labels)
     dropped = Counter(dropped.reason.split(" of ")[0] for dropped in manifest.dropped)
-    if part != "all":
+    if paths is not None:
+        manifest = manifest.select(paths)
+    elif part != "all":
         manifest = manifest.select(benchmark_split(manifest).part(part))
     return LabelledSet(
         name=manifest.name,

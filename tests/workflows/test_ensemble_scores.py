@@ -165,7 +165,7 @@ def test_a_perceptron_has_no_weights_of_members(learned: Path, manifest: Path) -
 
 
 def test_words_about_the_voting() -> None:
-    assert voting_words(card("flannel")).endswith(bound_note(card("flannel")))
+    assert voting_words(card("flannel")).endswith(bound_note(card("flannel"))[0])
     assert "perceptron with 2 layers" in voting_words(card("mlp_l2"))
     assert "votes" in voting_words(replace(card("flannel"), voting="hard"))
     assert not bound_note(replace(card("flannel"), voting="soft"))
