@@ -70,6 +70,8 @@ def network_skeleton(config: ModelConfig, *, name: str) -> nn.Module:
         CheckpointError: for an unknown architecture or options that it does not take.
     """
     try:
+        if refused := {"pretrained", "weights_file"} & set(config.options):  # a card must not fetch or read anything
+            raise ValueError(f"its options must not have {', '.join(sorted(refused))}.")
         with _WithoutRandomValues():
             return create_model(config.name, num_classes=config.num_classes, **config.options)
     except (ValueError, TypeError, AttributeError) as error:

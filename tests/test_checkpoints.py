@@ -373,6 +373,13 @@ def test_unknown_option_of_the_architecture(folder: Path) -> None:
         load_checkpoint(folder)
 
 
+@pytest.mark.parametrize("option", ["pretrained", "weights_file"])
+def test_a_card_makes_nobody_fetch_or_read_other_weights(folder: Path, option: str) -> None:
+    edit_card(folder, model={"name": "shufflenet_v2_x0_5", "num_classes": 4, "options": {option: "x.pth"}})
+    with pytest.raises(CheckpointError, match=f"its options must not have {option}"):
+        load_checkpoint(folder)
+
+
 def test_labels_that_do_not_fit_the_head(folder: Path) -> None:
     edit_card(folder, labels=["covid19", "viral", "normal"])
     with pytest.raises(CheckpointError, match="labels and head must agree: 3 labels with softmax need a head of 3"):

@@ -1,4 +1,4 @@
-"""`cxrlab checkpoints` and `cxrlab models`: what there is to use and to train."""
+"""`cxrlab checkpoints`: what there is to use."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cxrlab.commands.choices import Json, named
-from cxrlab.commands.terminal import say, show, show_json, show_table, working
+from cxrlab.commands.terminal import say, show, show_json, show_table
 
 if TYPE_CHECKING:
     from cxrlab.workflows.checkpoint_cards import CardFigures, OpenCard
@@ -80,7 +80,9 @@ def _show_card(opened: OpenCard) -> None:
         "kind": card.kind,
         "classes": ", ".join(card.labels),
         "trained on": card.domain_text or card.domain,
-        "network": card.model.name if card.model else f"{card.voting} voting of {', '.join(card.members)}",
+        "network": card.model.name
+        if card.model
+        else f"{card.voting} {'combiner' if card.is_learned else 'voting'} of {', '.join(card.members)}",
         "input": _input(opened),
         "parameters": f"{card.parameters:,}",
         "size": f"{card.size_bytes / 1e6:.1f} MB {card.dtype}".strip(),
@@ -129,16 +131,3 @@ def _show_figures(figures: CardFigures) -> None:
         for entry in report.classes
     ]
     show_table(["class", "precision", "recall", "F1", "AUC", "of the class", "n"], rows)
-
-
-def models(as_json: Json = False) -> None:
-    """The networks that `cxrlab train` knows."""
-    from cxrlab.workflows.networks import list_networks
-
-    with working():
-        found = list_networks()
-    if as_json:
-        show_json([asdict(each) for each in found])
-        return
-    columns = ["name", "parameters", "usual input", "layer of heatmaps", "paper"]
-    show_table(columns, [[m.name, m.parameters, m.input_size, m.cam_layer, m.paper] for m in found])

@@ -17,7 +17,7 @@ _MENTIONED = 3  # how many wrong weights a sentence names
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "net")  # under which training scripts keep the weights
 _PREFIXES = ("module.", "model.")  # of networks that were trained inside another module
 # Files of torchvision's DenseNets are older than its module names: denselayer1.norm.1 is denselayer1.norm1 now.
-_OLD_DENSENET = re.compile(r"^(.*denselayer\d+\.(?:norm|relu|conv))\.([12]\.(?:weight|bias|running_mean|running_var))$")
+_OLD_DENSENET = re.compile(r"^(.*denselayer\d+\.(?:norm|conv))\.([12]\..+)$")
 
 
 def read_state(path: Path) -> dict[str, torch.Tensor]:

@@ -1,4 +1,4 @@
-"""`cxrlab checkpoints` and `cxrlab models`."""
+"""`cxrlab checkpoints`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 from cxrlab.catalogue import find_checkpoint
-from cxrlab.models.registry import list_models
 from tests.commands.conftest import Run
 
 
@@ -40,8 +39,3 @@ def test_an_unknown_name_is_answered_with_those_there_are(run: Run, tiny_checkpo
     assert ran.stderr == (
         "There is no checkpoint named 'big'; there are: tiny_ensemble, tiny_mobilenet, tiny_shufflenet.\n"
     )
-
-
-def test_models_are_the_registered_ones(run: Run) -> None:
-    assert [each["name"] for each in json.loads(run("models", "--json").stdout)] == list_models()
-    assert "resnet18" in run("models").stdout
