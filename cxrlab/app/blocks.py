@@ -11,6 +11,7 @@ import streamlit as st
 from PIL import Image
 
 from cxrlab.app.inputs import HeatmapChoice
+from cxrlab.app.member_weights import sum_markdown, weights_html
 from cxrlab.app.verdicts import Score, Verdict
 from cxrlab.app.words import domain_words, duration, plain, short
 from cxrlab.labels import KNOWN_LABELS, LabelSet
@@ -192,23 +193,11 @@ def _members(picture: Picture, result: ModelResult, choice: HeatmapChoice) -> No
                 with st.container(gap="small"):
                     st.caption(plain(member.title))
                     overlay_image(picture, member, result.labels, choice)
-    st.markdown(members_markdown(result.members, column, result.labels.names[column], float(result.scores[column])))
-
-
-def members_markdown(members: Sequence[MemberResult], column: int, class_name: str, total: float) -> str:
-    """The sum as a table: what every member adds to the ensemble's score of a class.
-
-    A member adds weight x score in soft voting, and its weight where it decides for the class in hard voting.
-    """
-    products = [member.weight * float(member.scores[column]) for member in members]
-    votes = [member.weight * (int(np.argmax(member.scores)) == column) for member in members]
-    soft = abs(sum(products) - total) <= abs(sum(votes) - total)
-    rows = [
-        f"| {plain(member.title)} | {member.weight:.3f} | {member.scores[column]:.3f} | {added:.3f} |"
-        for member, added in zip(members, products if soft else votes, strict=True)
-    ]
-    head = f"| {plain(class_name)} | weight | score | {'product' if soft else 'vote'} |\n|---|--:|--:|--:|"
-    return "\n".join([head, *rows, f"| **Ensemble** | | | **{total:.3f}** |"])
+    if result.voting == "flannel":
+        st.html(weights_html(result.members))
+    elif result.voting.startswith("mlp"):
+        st.caption("A perceptron reads all members' scores; its map is the mean of theirs.")
+    st.markdown(sum_markdown(result, column))
 
 
 def colour_scale(choice: HeatmapChoice) -> None:

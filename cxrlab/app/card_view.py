@@ -20,6 +20,7 @@ from cxrlab.plots.metrics import (
     short_names,
 )
 from cxrlab.workflows.checkpoint_cards import CardFigures, ModelCard, OpenCard
+from cxrlab.workflows.ensemble_scores import voting_words
 
 Facts = Mapping[str, Any]
 FACTS_STYLE = """<style>
@@ -56,7 +57,9 @@ def card_view(opened: OpenCard) -> None:
 def _head(card: ModelCard) -> None:
     st.subheader(plain(card.title), anchor=False, divider="gray")
     trained = card.domain_text or domain_words(card.domain)
-    kind = f"{card.voting} voting ensemble of {len(card.members)}" if card.kind == "ensemble" else "single network"
+    count = len(card.members)
+    voting = {"soft": "soft voting ensemble", "hard": "hard voting ensemble", "flannel": "FLANNEL ensemble"}
+    kind = f"{voting.get(card.voting, 'stacked ensemble')} of {count}" if card.kind == "ensemble" else "single network"
     with st.container(horizontal=True, gap="small"):
         st.badge(kind[0].upper() + kind[1:], icon=":material/hub:", color="blue")
         st.badge(plain(f"Trained on {trained}"), icon=":material/radiology:", color="gray")
@@ -180,7 +183,11 @@ def _members(opened: OpenCard) -> None:
     rows = [
         {
             "Member": member.title,
-            "Weight": f"{weight:.3f}",
+            "Weight": "by image"
+            if opened.card.voting == "flannel"
+            else "–"
+            if opened.card.is_learned
+            else f"{weight:.3f}",
             "Network": member.model.name if member.model else "",
             "Input": f"{member.preprocessing.size} px" if member.preprocessing else "",
             "Parameters": f"{member.parameters:,}",
@@ -189,8 +196,7 @@ def _members(opened: OpenCard) -> None:
         for member, weight in zip(opened.members, opened.card.weights, strict=True)
     ]
     table(rows, alt="Members of the ensemble", pinned=["Member"])
-    how = "mean of the members' scores" if opened.card.voting == "soft" else "share of the members' votes"
-    st.caption(f"Score of the ensemble: weighted {how}.")
+    st.caption(voting_words(opened.card))
 
 
 def _network(card: ModelCard) -> None:
@@ -211,6 +217,8 @@ def _network(card: ModelCard) -> None:
             "Standard deviation": ", ".join(f"{value:g}" for value in rule.std),
             "Heatmap layer": card.cam_layer,
         }
+    if card.is_learned:
+        facts["Combiner"] = f"{card.voting.replace('_', ' ')}, weights {card.combiner_sha256[:8]}"
     st.markdown("#### Network and input" if card.model else "#### Output")
     st.html(facts_html(facts))
 

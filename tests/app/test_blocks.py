@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 
 from cxrlab.app import blocks
+from cxrlab.app.member_weights import members_markdown
 from cxrlab.labels import CXR4, Label, LabelSet
 from cxrlab.results import MemberResult
 from tests.app.test_verdicts import RESULT
@@ -33,7 +34,7 @@ def test_members_products_add_up_to_the_ensembles_score() -> None:
         MemberResult("a", "A", "1", 0.25, np.array([0.8, 0.2]), None),
         MemberResult("b", "B", "2", 0.75, np.array([0.4, 0.6]), None),
     ]
-    text = blocks.members_markdown(members, 0, "First", 0.25 * 0.8 + 0.75 * 0.4)
+    text = members_markdown(members, 0, "First", 0.25 * 0.8 + 0.75 * 0.4)
     assert "| A | 0.250 | 0.800 | 0.200 |" in text
     assert "**0.500**" in text
 
@@ -43,6 +44,6 @@ def test_in_hard_voting_a_member_adds_its_weight_or_nothing() -> None:
         MemberResult("a", "A", "1", 0.25, np.array([0.8, 0.2]), None),
         MemberResult("b", "B", "2", 0.75, np.array([0.4, 0.6]), None),
     ]
-    text = blocks.members_markdown(members, 0, "First", 0.25)
+    text = members_markdown(members, 0, "First", 0.25)
     assert "| A | 0.250 | 0.800 | 0.250 |" in text
     assert "| B | 0.750 | 0.400 | 0.000 |" in text
