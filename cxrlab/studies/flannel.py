@@ -8,7 +8,7 @@ from typing import Any
 
 from cxrlab.config import Augmentation, ModelConfig, Preprocessing, TrainConfig
 from cxrlab.models.registry import model_spec
-from cxrlab.studies.plan import CombinerRun, Comparison, MemberRun, Scale, StudyPlan, of_recipe, scaled
+from cxrlab.studies.plan import CombinerRun, Comparison, MemberRun, Scale, StudyPlan, of_recipe, of_size, scaled
 from cxrlab.training.recipes import recipe
 
 LIGHT = ("densenet121", "efficientnet_b0", "mobilenet_v2", "resnet18", "shufflenet_v2_x1_0")
@@ -82,13 +82,14 @@ def _baseline(system: str, scale: Scale, profile: str, seed: int) -> MemberRun:
 def _small(
     name: str, system: str, variant: str, fold: int, model: ModelConfig, scale: Scale, seed: int, parts: tuple[str, ...]
 ) -> MemberRun:
+    model, config = of_size(model, replace(scaled(SCRATCH, scale), seed=seed + fold), scale.size)
     return MemberRun(
         id=f"{name}-fold{fold + 1}",
         system=system,
         variant=variant,
         fold=fold,
         model=model,
-        config=replace(scaled(SCRATCH, scale), seed=seed + fold),
+        config=config,
         preprocessing=Preprocessing(size=scale.size),
         augmentation=Augmentation(),
         outputs=parts,

@@ -17,6 +17,7 @@ from cxrlab.config import (
     in_range,
     one_of,
 )
+from cxrlab.models.registry import model_spec
 from cxrlab.training.recipe import Recipe
 
 Features = Literal["published", "out_of_fold"]
@@ -251,11 +252,19 @@ def shrunk(run: MemberRun, scale: Scale, *, network: str = "", epochs: int = 0, 
     config = replace(scaled(run.config, scale, epochs=epochs), unfreeze=1.0, threads=1)
     if size > scale.size:
         config = replace(config, size_schedule=())
+    model, config = of_size(replace(run.model, name=network or run.model.name), config, max(size, scale.size))
     return replace(
         run,
-        model=replace(run.model, name=network or run.model.name),
+        model=model,
         config=config,
         preprocessing=replace(run.preprocessing, size=max(size, scale.size), resize_to=0),
         augmentation=replace(run.augmentation, crop="centre"),
         pretrained=False,
     )
+
+
+def of_size(model: ModelConfig, config: TrainConfig, size: int) -> tuple[ModelConfig, TrainConfig]:
+    """Network and settings for a side in pixels: some networks are built for one size and trained at that only."""
+    if not model_spec(model.name).own_size:
+        return model, config
+    return replace(model, options={**model.options, "input_size": size}), replace(config, size_schedule=())

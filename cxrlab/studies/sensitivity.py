@@ -29,13 +29,7 @@ def sensitivity_study(scale: Scale, *, profile: str = "paper", seed: int = 0) ->
                 "flannel",
                 None,
                 by_fold,
-                settings={
-                    "profile": profile,
-                    "gamma": gamma,
-                    "class_weights": scheme,
-                    "reduction": "mean",
-                    "seed": seed,
-                },
+                settings={**shared, "gamma": gamma, "class_weights": scheme},
             )
             for gamma in GAMMAS
             for scheme in SCHEMES
