@@ -180,14 +180,11 @@ def _members(opened: OpenCard) -> None:
     if not opened.members:
         return
     st.markdown("#### Members")
+    learned = {"flannel": "for each image", "mlp_l1": "none", "mlp_l2": "none"}
     rows = [
         {
             "Member": member.title,
-            "Weight": "by image"
-            if opened.card.voting == "flannel"
-            else "–"
-            if opened.card.is_learned
-            else f"{weight:.3f}",
+            "Weight": learned.get(opened.card.voting, f"{weight:.3f}"),
             "Network": member.model.name if member.model else "",
             "Input": f"{member.preprocessing.size} px" if member.preprocessing else "",
             "Parameters": f"{member.parameters:,}",

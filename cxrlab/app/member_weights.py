@@ -41,7 +41,8 @@ def weights_html(members: Sequence[MemberResult]) -> str:
     caption = "Weights of the members for this X-ray"
     ends = '<div class="cx-ends" aria-hidden="true"><span>−1 counts against</span><span>counts for +1</span></div>'
     label = f"{caption}, from −1 to 1; negative ones count against what the member says"
-    return f'{STYLE}<table class="cx-weights" aria-label="{label}"><caption>{caption}</caption>{"".join(rows)}</table>{ends}'
+    table = f'<table class="cx-weights" aria-label="{label}"><caption>{caption}</caption>{"".join(rows)}</table>'
+    return f"{STYLE}{table}{ends}"
 
 
 def _bar(weight: float) -> str:

@@ -74,15 +74,14 @@ def show_(
 
 def _show_card(opened: OpenCard) -> None:
     card = opened.card
+    joined = f"{card.voting} {'combiner' if card.is_learned else 'voting'} of {', '.join(card.members)}"
     facts = {
         "name": card.name,
         "title": card.title,
         "kind": card.kind,
         "classes": ", ".join(card.labels),
         "trained on": card.domain_text or card.domain,
-        "network": card.model.name
-        if card.model
-        else f"{card.voting} {'combiner' if card.is_learned else 'voting'} of {', '.join(card.members)}",
+        "network": card.model.name if card.model else joined,
         "input": _input(opened),
         "parameters": f"{card.parameters:,}",
         "size": f"{card.size_bytes / 1e6:.1f} MB {card.dtype}".strip(),
