@@ -113,3 +113,17 @@ def test_published_checkpoints_reproduce_their_cards_on_the_benchmark_test() -> 
         for measured, entry in zip(run.report.classes, stored["classes"], strict=True):
             for name in ("precision", "recall", "specificity", "f1", "auc", "average_precision"):
                 assert getattr(measured, name).value == pytest.approx(entry[name]["value"], abs=5e-4), name
+
+
+def test_the_readme_example_runs(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (repository() / "README.md").read_text()
+    example = text.split("```python\n")[1].split("```")[0]
+    monkeypatch.chdir(repository())
+    exec(compile(example, "README.md", "exec"), {})
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[:3]] == [
+        "phantom-mobilenet",
+        "phantom-shufflenet",
+        "phantom-shufflenet-half",
+    ]
+    assert " say " in lines[3] or "agree" in lines[3]
