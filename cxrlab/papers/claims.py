@@ -71,9 +71,9 @@ _COVID_NET, _AI_COVID = Side("COVID-Net", ("baseline",)), Side("AI-COVID", ("bas
 _FOCAL = ("frozen backbone + focal",)
 _B5 = Side("EfficientNetB5", _FOCAL)
 _S3_OTHERS = tuple(Side(name, _FOCAL) for name in ("VGG19", "ResNet50", "DenseNet121"))
-_FROZEN, _THIRD = Side("MobileNetV2", ("frozen backbone",)), Side("MobileNetV2", ("unfreeze 33 %",))
-_PEPX, _RESNET18 = Side("PEPX-ResNet", ("focal", "")), Side("ResNet18", ("focal", ""))
-_S5_COVID_NET = Side("COVID-Net", ("focal", "cross entropy", ""))
+_FROZEN, _THIRD = Side("MobileNetV2", ("frozen backbone",)), Side("MobileNetV2", ("unfrozen 33 %",))
+_PEPX, _RESNET18 = Side("PEPX-ResNet", ("focal",)), Side("ResNet18", ("focal",))
+_S5_COVID_NET = Side("COVID-Net", ("cross entropy",))
 
 
 def _against(first: Side, *others: Side) -> tuple[Comparison, ...]:

@@ -64,6 +64,7 @@ class StudyResults:
     Args:
         study: e.g. ``flannel``. scale: ``smoke``, ``lite`` or ``full``. profile: ``paper`` or ``release``.
         dataset, dataset_digest: what it ran on. command: to make it again. created: ISO 8601 in UTC.
+        notes: sentences of the study, e.g. which networks stood in for the paper's.
         folder: name of its folder, for people; not in the file.
     """
 
@@ -77,6 +78,7 @@ class StudyResults:
     seconds: float
     rows: tuple[StudyRow, ...]
     comparisons: tuple[StudyComparison, ...]
+    notes: tuple[str, ...] = ()
     folder: str = ""
 
     @classmethod
@@ -94,6 +96,7 @@ class StudyResults:
                 seconds=float(data["seconds"]),
                 rows=tuple(_row(entry) for entry in data["rows"]),
                 comparisons=tuple(_comparison(entry) for entry in data["comparisons"]),
+                notes=tuple(str(note) for note in data.get("notes", ())),
                 folder=folder,
             )
         except KeyError as error:

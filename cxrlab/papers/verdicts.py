@@ -47,7 +47,7 @@ class Judgement:
 
     Args:
         verdict: by the study named. reason: one sentence. evidence: what it rests on, may be empty.
-        study, scale, dataset, folder, command: of the run; empty where there is none.
+        study, scale, dataset, folder, notes: of the run; empty where there is none.
     """
 
     verdict: Verdict
@@ -57,7 +57,7 @@ class Judgement:
     scale: str = ""
     dataset: str = ""
     folder: str = ""
-    command: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def judge(claim: Claim, studies: Sequence[StudyResults]) -> Judgement:
@@ -71,7 +71,7 @@ def judge(claim: Claim, studies: Sequence[StudyResults]) -> Judgement:
             verdict = _overall(evidence)
             return Judgement(
                 verdict, _reason(verdict, evidence), evidence, *(study.study, study.scale, study.dataset),
-                folder=study.folder, command=study.command,
+                folder=study.folder, notes=study.notes,
             )  # fmt: skip
     return Judgement("cannot be told", "No run here has measured this.")
 
@@ -105,15 +105,16 @@ def _overall(evidence: Iterable[Evidence]) -> Verdict:
 
 
 def _reason(verdict: Verdict, evidence: Sequence[Evidence]) -> str:
-    against = [each for each in evidence if each.verdict == verdict]
-    n = evidence[0].n
+    meant = [each for each in evidence if each.verdict == verdict]
+    at = f"at n = {evidence[0].n:,} images"
+    one = len(evidence) == 1
     if verdict == "holds":
-        return f"Every interval lies above 0, at n = {n:,} images."
+        return f"{'The' if one else 'Every'} interval lies above 0, {at}."
     if verdict == "does not hold":
-        return f"{against[0].sentence}: the interval lies below 0, at n = {n:,} images."
+        return f"{meant[0].sentence}: the interval lies below 0, {at}."
     if missing := sum(math.isnan(each.low) for each in evidence):
-        return f"{missing} of {len(evidence)} differences have no interval, at n = {n:,} images."
-    return f"{len(against)} of {len(evidence)} intervals include 0, at n = {n:,} images."
+        return f"{'The difference has' if one else f'{missing} of {len(evidence)} differences have'} no interval, {at}."
+    return f"{'The interval includes' if one else f'{len(meant)} of {len(evidence)} intervals include'} 0, {at}."
 
 
 def _all_views(rows: Iterable[StudyRow]) -> list[StudyRow]:

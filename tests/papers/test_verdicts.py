@@ -138,7 +138,7 @@ def test_without_intervals_or_runs_nothing_can_be_told() -> None:
     bare = [row(*names, 0.5, low=None, high=None) for names in (("Ensemble_MLP", "l1"), ("Ensemble_MLP", "l2"))]
     judged = judge(claim("mlp-depth"), [made_up(rows=bare)])
     assert judged.verdict == "cannot be told"
-    assert "1 of 1 differences have no interval" in judged.reason
+    assert judged.reason == "The difference has no interval, at n = 1,000 images."
 
 
 def test_smoke_runs_judge_nothing_and_full_runs_come_before_lite_ones() -> None:
