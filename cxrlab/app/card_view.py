@@ -9,6 +9,7 @@ from typing import Any
 import streamlit as st
 
 from cxrlab.app import evaluation_tables as tables
+from cxrlab.app.card_layers import card_layers
 from cxrlab.app.evaluation_blocks import picture, table
 from cxrlab.app.words import domain_words, duration, plain, size
 from cxrlab.labels import LabelSet
@@ -51,6 +52,7 @@ def card_view(opened: OpenCard) -> None:
         _network(card)
     with right:
         _training(card.training)
+    card_layers(card)
     _origin(card)
 
 
