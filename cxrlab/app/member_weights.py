@@ -90,20 +90,15 @@ def _flannel_sum(members: Sequence[MemberResult], column: int, class_name: str, 
     weights = np.array([member.weight for member in members])
     v = weights @ np.stack([member.scores for member in members])  # (N,) @ (N, C) -> (C,)
     rows = [
-        f"| {plain(member.title)} | {signed(member.weight)} | {member.scores[column]:.3f} "
+        f"| {plain(member.title)} | {member.scores[column]:.3f} "
         f"| {signed(member.weight * float(member.scores[column]))} |"
         for member in members
     ]
-    head = f"| {plain(class_name)} | weight | score | product |\n|---|--:|--:|--:|"
-    share = f"{math.exp(v[column]):.3f} of {float(np.exp(v).sum()):.3f}"
+    head = f"| {plain(class_name)} | score | times weight |\n|---|--:|--:|"
+    own, everything = math.exp(v[column]), float(np.exp(v).sum())
+    softmax = f"Softmax of the classes' sums: e to {signed(float(v[column]))} is {own:.3f}, {everything:.3f} for all."
     return "\n".join(
-        [
-            head,
-            *rows,
-            f"| Sum | | | {signed(float(v[column]))} |",
-            f"| Its exponential, of those of all classes | | | {share} |",
-            f"| **Ensemble** | | | **{total:.3f}** |",
-        ]
+        [head, *rows, f"| Sum | | {signed(float(v[column]))} |", f"| **Ensemble** | | **{total:.3f}** |", "", softmax]
     )
 
 

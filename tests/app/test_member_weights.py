@@ -39,9 +39,9 @@ def test_the_sum_gives_the_score_by_softmax() -> None:
     v = 0.5 * MEMBERS[0].scores - 0.25 * MEMBERS[1].scores
     scores = np.exp(v) / np.exp(v).sum()
     text = sum_markdown(replace(RESULT, scores=scores, members=MEMBERS, voting="flannel"), 0)
-    assert "| B | −0.250 | 0.100 | −0.025 |" in text
-    assert f"| Sum | | | +{v[0]:.3f} |" in text
-    assert f"{np.exp(v[0]):.3f} of {np.exp(v).sum():.3f}" in text
+    assert "| B | 0.100 | −0.025 |" in text
+    assert f"| Sum | | +{v[0]:.3f} |" in text
+    assert f"e to +{v[0]:.3f} is {np.exp(v[0]):.3f}, {np.exp(v).sum():.3f} for all" in text
     assert f"**{scores[0]:.3f}**" in text
 
 
