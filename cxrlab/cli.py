@@ -12,6 +12,7 @@ from cxrlab.commands import checkpoints, data, ensemble, models, samples
 from cxrlab.commands.doctor import doctor
 from cxrlab.commands.errors import SentenceGroup
 from cxrlab.commands.evaluate import evaluate
+from cxrlab.commands.find_lr import find_lr
 from cxrlab.commands.predict import predict
 from cxrlab.commands.recipes import recipes
 from cxrlab.commands.study import study
@@ -47,6 +48,7 @@ app.command()(predict)
 app.command()(evaluate)
 app.command()(train)
 app.command()(recipes)
+app.command()(find_lr)
 app.command()(study)
 app.add_typer(ensemble.commands, name="ensemble")
 app.add_typer(data.commands, name="data")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
@@ -12,10 +13,11 @@ import typer
 
 from cxrlab.commands.choices import Device, Json, LabelList, ManifestOption, listed
 from cxrlab.commands.terminal import WARNING, show, show_json, working
-from cxrlab.config import Augmentation, Preprocessing, TrainConfig, home
+from cxrlab.config import Augmentation, TrainConfig, home
 
 if TYPE_CHECKING:
     from cxrlab.workflows.train import Trained
+    from cxrlab.workflows.training_card import TrainRequest
 
 SETTINGS = {
     "epochs": "Passes over the training images.",
@@ -70,14 +72,20 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
 
 @with_settings
 def train(
+    context: typer.Context,
     manifest: ManifestOption,
-    model: Annotated[str, typer.Option(metavar="NAME", help="A network; `cxrlab models` lists them.")],
+    model: Annotated[str, typer.Option(metavar="NAME", help="A network; `cxrlab models` lists them.")] = "",
+    recipe: Annotated[
+        str, typer.Option(metavar="NAME", help="A paper's system; `cxrlab recipes` lists them. Options given override.")
+    ] = "",
+    profile: Annotated[str, typer.Option(help="Of the recipe: paper (its text) or release (its code).")] = "paper",
     out: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Folder of the new checkpoint; default CXRLAB_HOME/checkpoints/NAME."),
     ] = None,
     title: Annotated[str, typer.Option(help="The checkpoint's name for people.")] = "",
     labels: LabelList = "",
+    task: Annotated[str, typer.Option(help="Add classes up: covid_vs_rest, pneumonia_vs_normal or three_class.")] = "",
     benchmark: Annotated[
         bool, typer.Option("--benchmark", help="Train on the development part, then measure on the test part.")
     ] = False,
@@ -87,11 +95,21 @@ def train(
     resize: Annotated[str, typer.Option(help="stretch, crop or pad.")] = "stretch",
     augment: Annotated[bool, typer.Option(help="Random changes of training images.")] = True,
     pretrained: Annotated[
-        bool, typer.Option("--pretrained", help="Start from ImageNet weights; downloads them.")
+        bool, typer.Option("--pretrained/--from-scratch", help="Start from ImageNet weights; downloads them.")
     ] = False,
+    weights_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Start from a local .safetensors, .pt or .pth file of the same network."),
+    ] = None,
     initial: Annotated[
         str, typer.Option(metavar="NAME", help="Start from this checkpoint of the same network, all but its head.")
     ] = "",
+    head: Annotated[str, typer.Option(help="linear, mlp_512_64_32 or mlp_64_64_64_32_32.")] = "linear",
+    activation: Annotated[str, typer.Option(help="softmax, or binary_sigmoid: one node for two classes.")] = "softmax",
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="PART.FIELD=VALUE", help="Any field, e.g. augmentation.flip=0; repeatable."),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a checkpoint of this name.")] = False,
     device: Device = "auto",
     as_json: Json = False,
@@ -100,26 +118,29 @@ def train(
     """Train a network. Ctrl-C ends after the current step; the same command goes on from there."""
     from cxrlab.workflows.data_sets import the_manifest
     from cxrlab.workflows.train import train as run
-    from cxrlab.workflows.training_card import TrainRequest
 
-    target = out or home() / "checkpoints" / model
-    config = TrainConfig(**_parsed(settings))
+    if bool(model) == bool(recipe):
+        raise ValueError("Training needs either --model or --recipe; give one of them.")
+    target = out or home() / "checkpoints" / (model or recipe)
+    config = {name: value for name, value in _parsed(settings).items() if _given(context, name) or not recipe}
+    changes = _changes(context, config, set_ or [])
+    wanted = {
+        "title": title,
+        "labels": listed(labels),
+        "task": task,
+        "benchmark": benchmark,
+        "validation": validation,
+        "split_seed": split_seed,
+        "pretrained": pretrained,
+        "weights_file": weights_file,
+        "initial": initial,
+        "activation": activation,
+    }
+    wanted = {name: value for name, value in wanted.items() if _given(context, name)}
     with working() as work:
-        request = TrainRequest(
-            source=the_manifest(manifest, work.progress, work.cancel),
-            model=model,
-            name=target.resolve().name,
-            title=title,
-            labels=listed(labels),
-            benchmark=benchmark,
-            validation=validation,
-            split_seed=split_seed,
-            pretrained=pretrained,
-            initial=initial,
-            config=config,
-            preprocessing=Preprocessing(size=size, resize=resize),
-            augmentation=Augmentation() if augment else Augmentation.none(),
-        )
+        source = the_manifest(manifest, work.progress, work.cancel)
+        name = target.resolve().name
+        request = _request(recipe, profile, model, source, name, changes, wanted)
         trained = run(
             request,
             checkpoints=target.resolve().parent,
@@ -134,6 +155,56 @@ def train(
         )
     else:
         _show(trained)
+
+
+def _request(
+    recipe: str,
+    profile: str,
+    model: str,
+    source: Path,
+    name: str,
+    changes: Mapping[str, Mapping[str, Any]],
+    wanted: Mapping[str, Any],
+) -> TrainRequest:
+    from cxrlab.workflows.recipes import model_request, recipe_request
+
+    if recipe:
+        return recipe_request(recipe, profile, source=source, checkpoint=name, changes=changes, **wanted)
+    return model_request(model, source=source, checkpoint=name, changes=changes, **wanted)
+
+
+def _given(context: typer.Context, name: str) -> bool:
+    """Did the user write this option?"""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _changes(context: typer.Context, config: Mapping[str, Any], texts: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """What the user wants to be different, by part."""
+    from cxrlab.workflows.recipes import set_values
+
+    options = context.params
+    changes: dict[str, dict[str, Any]] = {"config": dict(config), "preprocessing": {}, "augmentation": {}}
+    changes["options"] = {"head": options["head"]} if _given(context, "head") else {}
+    if _given(context, "augment"):
+        changes["augmentation"] = (Augmentation() if options["augment"] else Augmentation.none()).to_json()
+    for name in ("size", "resize"):
+        if _given(context, name):
+            changes["preprocessing"][name] = options[name]
+    for part, values in set_values(dict(map(assigned, texts))).items():
+        changes[part] |= values
+    return changes
+
+
+def assigned(text: str) -> tuple[str, Any]:
+    """``augmentation.flip=0`` -> ("augmentation.flip", 0); a value that is no JSON is a text."""
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise ValueError(f"--set must be PART.FIELD=VALUE, such as augmentation.flip=0, got {text!r}.")
+    try:
+        return key, json.loads(value)
+    except ValueError:
+        return key, value
 
 
 def _parsed(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -162,6 +233,7 @@ def _show(trained: Trained) -> None:
     held_out = trained.card.training_data["validation"]["images"]
     show(f"Trained {trained.card.name}: {len(history.epochs)} epochs, {history.stopped}.")
     show(f"Best epoch {history.best_epoch + 1} by {history.monitor} on {held_out} held-out images:")
-    show(", ".join(f"{name} {value:.3f}" for name, value in best.metrics.items()))
+    figures = ("loss", "accuracy", "balanced_accuracy", "macro_f1")
+    show(", ".join(f"{name} {best.metrics[name]:.3f}" for name in figures))
     show(f"Weights {trained.card.weights_sha256[:8]} in {trained.folder}")
     show(WARNING)

@@ -24,6 +24,8 @@ from cxrlab.workflows.training_card import TrainRequest, card_metrics, training_
 if TYPE_CHECKING:
     from torch import nn
 
+    from cxrlab.training.squares import LabelledSquares
+
 
 class TrainingError(ValueError):
     """The training can not begin; the text is the sentence for the user."""
@@ -68,7 +70,7 @@ def train(
     run_folder = run_folder or home() / "training" / request.name
     data = _TrainingData.of(request)
     _claim(run_folder, request, data)
-    network = _seeded_network(request, len(data.labels))
+    network = seeded_network(request, len(data.labels))
     history = fit(
         network,
         data.squares("train", request.preprocessing, progress, cancel),
@@ -169,7 +171,16 @@ def ordered_labels(ids: tuple[str, ...]) -> LabelSet:
     return LabelSet.from_ids(sorted(ids))
 
 
-def _seeded_network(request: TrainRequest, num_classes: int) -> nn.Module:
+def training_squares(
+    request: TrainRequest, progress: Progress = silent, cancel: Cancel = never
+) -> tuple[str, int, LabelledSquares]:
+    """Name of the data set, number of classes and images of a request's training part. Raises as :func:`train`."""
+    data = _TrainingData.of(request)
+    return data.manifest.name, len(data.labels), data.squares("train", request.preprocessing, progress, cancel)
+
+
+def seeded_network(request: TrainRequest, num_classes: int) -> nn.Module:
+    """The network of a request with its start values: drawn by the seed, of ImageNet, a file or a checkpoint."""
     import torch
 
     wanted = request.network(num_classes)

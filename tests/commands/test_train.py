@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cxrlab.commands.train import SETTINGS
-from cxrlab.config import Augmentation, TrainConfig
+from cxrlab.config import Augmentation, Preprocessing, TrainConfig
+from cxrlab.labels import CXR4
+from cxrlab.training.recipes import recipe
 from cxrlab.workflows.train import Interrupted
 from cxrlab.workflows.training_card import TrainRequest
 from tests.commands.conftest import Run
@@ -57,6 +59,43 @@ def test_options_reach_the_workflow(run: Run, labelled: Path, asked: dict[str, A
     assert asked["overwrite"]
 
 
+def test_a_recipe_s_settings_hold_but_for_the_options_given(
+    run: Run, labelled: Path, asked: dict[str, Any], own_home: Path
+) -> None:
+    ran = run("train", "-m", labelled, "--recipe", "flannel-resnet152", "--epochs", "3", "--set", "augmentation.flip=0")
+    assert ran.exit_code == 130, ran.stderr
+    request, found = asked["request"], recipe("flannel-resnet152")
+    assert request.config == replace(found.config, epochs=3)
+    assert request.preprocessing == found.preprocessing
+    assert request.augmentation == replace(found.augmentation, flip=0)
+    assert (request.model, request.pretrained, request.labels) == ("resnet152", True, CXR4.ids)
+    assert request.name == "flannel-resnet152"
+    assert request.recipe == {
+        "name": "flannel-resnet152",
+        "profile": "paper",
+        "system": "resnet152",
+        "changed": {"config.epochs": 3, "augmentation.flip": 0},
+    }
+
+
+def test_every_part_of_a_recipe_can_be_overridden(run: Run, labelled: Path, asked: dict[str, Any]) -> None:
+    words = "--profile release --size 64 --from-scratch --head linear --sampling 0:10,1:0.5 --validation 0.3"
+    run("train", "-m", labelled, "--recipe", "lightweight-mobilenet_v2", *words.split(), "--no-augment")
+    request = asked["request"]
+    assert request.task == "covid_vs_rest"  # the manifest's four classes added up to the recipe's two
+    assert request.preprocessing == Preprocessing(size=64)
+    assert request.augmentation == Augmentation.none()
+    assert (request.options, request.pretrained, request.validation) == ({"head": "linear"}, False, 0.3)
+    assert request.config.sampling == ("0:10", "1:0.5")
+
+
+def test_weights_from_a_file_take_the_place_of_those_of_imagenet(
+    run: Run, labelled: Path, asked: dict[str, Any], tmp_path: Path
+) -> None:
+    run("train", "-m", labelled, "--recipe", "flannel-vgg19_bn", "--weights-file", tmp_path / "vgg.pth")
+    assert (asked["request"].weights_file, asked["request"].pretrained) == (tmp_path / "vgg.pth", False)
+
+
 def test_a_stopped_training_says_how_to_go_on(run: Run, labelled: Path, asked: dict[str, Any]) -> None:
     ran = run("train", "-m", labelled, "--model", "resnet18")
     assert ran.exit_code == 130
@@ -85,6 +124,11 @@ def test_a_checkpoint_comes_out_that_can_be_used(run: Run, labelled: Path, tmp_p
         (("--loss", "hinge"), "loss must be one of cross_entropy, focal, got 'hinge'."),
         (("--size-schedule", "64,x"), "--size-schedule must be numbers of pixels such as 128,160,224, got '64,x'."),
         (("--milestones", "5,x"), "--milestones must be epochs such as 150,225, got '5,x'."),
+        (("--recipe", "covid-net"), "Training needs either --model or --recipe; give one of them."),
+        (("--set", "flip=0"), "A setting must be PART.FIELD with PART one of config, preprocessing, augmentation"),
+        (("--set", "augmentation.flip"), "--set must be PART.FIELD=VALUE, such as augmentation.flip=0"),
+        (("--set", "augmentation.turn=1"), "Augmentation has no field turn; it has "),
+        (("--sampling", "covid19:10"), "A sampling rule must be CLASS:FACTOR, such as 0:10"),
         (("--resize", "squash"), "resize must be one of stretch, crop, pad, got 'squash'."),
         (("--labels", "covid19"), "A label set must have at least 2 classes, got 1."),
         (("--out", "Bad Name"), "A checkpoint's name must be lower-case letters"),

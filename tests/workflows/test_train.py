@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from cxrlab.checkpoints import CheckpointError, load_checkpoint
-from cxrlab.config import Preprocessing, TrainConfig
+from cxrlab.config import Augmentation, Preprocessing, TrainConfig
 from cxrlab.data.splits import Split
 from cxrlab.metrics.report import measure
 from cxrlab.workflows.evaluate import evaluate_manifest
@@ -155,3 +155,37 @@ def test_the_run_folder_says_what_the_run_is(data: Path, tmp_path: Path, tiny_ch
     facts = json.loads((run / "run.json").read_text())
     assert facts["model"] == "shufflenet_v2_x0_5"
     assert facts["preprocessing"]["size"] == 32
+
+
+def test_a_head_of_one_node_in_a_recipe_s_manner_ends_in_a_checkpoint_that_loads(
+    data: Path, tiny_checkpoints: Path
+) -> None:
+    """Binary focal loss, a dense head, a frozen backbone, crops; the card says it all and rebuilds the network."""
+    wanted = request(
+        data,
+        model="mobilenet_v2",
+        task="pneumonia_vs_normal",
+        activation="binary_sigmoid",
+        options={"head": "mlp_512_64_32"},
+        preprocessing=Preprocessing(size=32, resize_to=36),
+        augmentation=Augmentation.none(),
+        config=TrainConfig(epochs=1, batch_size=16, loss="focal", class_weights="normalised", unfreeze=0.0, threads=1),
+        recipe={"name": "efficientnet-b5-focal", "profile": "paper", "system": "EfficientNetB5", "changed": {}},
+        benchmark=True,
+    )
+    card = train(wanted, device="cpu").card
+    loaded = load_checkpoint("first-try")
+    assert (card.labels, card.activation) == (("normal", "pneumonia"), "binary_sigmoid")
+    assert loaded.card.model is not None
+    assert (loaded.card.model.num_classes, dict(loaded.card.model.options)) == (1, {"head": "mlp_512_64_32"})
+    assert card.training["recipe"]["name"] == "efficientnet-b5-focal"
+    assert card.training["first_trained"].startswith("classifier")
+    assert card.training["trained_parameters"] == 1280 * 512 + 512 + 32_832 + 2_080 + 33
+    assert card.metrics["report"]["labels"] == ["normal", "pneumonia"]
+
+
+def test_one_node_needs_two_classes(data: Path, tiny_checkpoints: Path) -> None:
+    listed = (data / "manifest.csv").read_text()
+    (data / "manifest.csv").write_text(listed.replace("58.png,viral", "58.png,bacterial"))
+    with pytest.raises(TrainingError, match="One sigmoid node needs 2 classes, got viral, bacterial, normal"):
+        train(request(data, activation="binary_sigmoid"), device="cpu")

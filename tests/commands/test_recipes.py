@@ -1,0 +1,34 @@
+"""`cxrlab recipes`: the list, one in full, and as JSON."""
+
+from __future__ import annotations
+
+import json
+
+from cxrlab.training.recipes import list_recipes
+from tests.commands.conftest import Run
+
+
+def test_every_recipe_has_a_line(run: Run) -> None:
+    ran = run("recipes")
+    assert ran.exit_code == 0, ran.stderr
+    assert all(name in ran.stdout for name in list_recipes())
+
+
+def test_one_recipe_in_full_with_what_is_assumed(run: Run) -> None:
+    ran = run("recipes", "ai-covid", "--profile", "release")
+    assert "ai-covid, release profile: AI-COVID" in ran.stdout
+    assert "class_weights inverse_frequency" in ran.stdout
+    assert "- The last layer has 4 outputs" in ran.stdout
+
+
+def test_json_holds_every_field(run: Run) -> None:
+    found = json.loads(run("recipes", "--json", "--profile", "release").stdout)
+    assert [each["name"] for each in found] == list_recipes()
+    assert json.loads(run("recipes", "covid-net", "--json").stdout)["config"]["epochs"] == 200
+
+
+def test_mistakes_are_one_sentence(run: Run) -> None:
+    ran = run("recipes", "covid")
+    assert ran.exit_code == 2
+    assert "Unknown recipe 'covid'; nearest: ai-covid, covid-net" in ran.stderr
+    assert "profile must be one of paper, release" in run("recipes", "--profile", "best").stderr
