@@ -32,7 +32,7 @@ def test_optimised_network_gives_the_same_probabilities(name: str) -> None:
         fast = optimise(copy.deepcopy(plain))
         assert torch.allclose(functional.softmax(fast(images) / spread, dim=1), expected, atol=1e-4)
     norms = [sum(isinstance(m, nn.BatchNorm2d) for m in model.modules()) for model in (plain, fast)]
-    assert norms[1] < norms[0] or name == "resnetv2_50"  # whose norms stand before their convolutions
+    assert norms[1] < norms[0] or name == "resnetv2_50"  # timm joins norm and activation
 
 
 @pytest.mark.parametrize("name", NETWORKS)
