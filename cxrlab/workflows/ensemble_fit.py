@@ -125,7 +125,7 @@ def fit_ensemble(
     card = _card(request, infos, split, rows, fitted)
     saved = save_ensemble(folder, card, combiner=fitted.combiner, overwrite=overwrite)
     if request.benchmark:
-        measured = replace(saved, metrics=card_metrics(request.source, folder, device=device))
+        measured = replace(saved, metrics=card_metrics(request.source, folder, device=device, reuse=True))
         saved = save_ensemble(folder, measured, combiner=fitted.combiner, overwrite=True)
     return FittedEnsemble(saved, folder, fitted.report, fitted.against)
 

@@ -204,11 +204,15 @@ def card_metrics(
     part: str = "test",
     task: str = "",
     device: str = "cpu",
+    reuse: bool = False,
     progress: Progress = silent,
 ) -> dict[str, Any]:
-    """The ``metrics`` of a card: a saved checkpoint measured on a part of the benchmark split, in its task."""
+    """The ``metrics`` of a card: a saved checkpoint measured on a part of the benchmark split, in its task.
+
+    ``reuse``: stored runs of the same weights on the same images are opened instead of computed again.
+    """
     run = evaluate_manifest(
-        source, [folder], part=part, task=task, device=device, store=False, reuse=False, progress=progress
+        source, [folder], part=part, task=task, device=device, store=False, reuse=reuse, progress=progress
     ).runs[0]
     return {
         "dataset": run.facts.dataset,
