@@ -44,7 +44,7 @@ INFERENCE = RECORDS | {"data", "models", "folding"}
 TRAINING = INFERENCE | CARDS | {"losses", "sampling", "inference", "ensembles", "metrics", "checkpoints"}
 TRUST = TRAINING | {"weights", "segmentation", "patches", "explain", "training"}
 STUDIES = TRUST | {"runs"}
-WORKFLOWS = STUDIES | {"checkup", "input_gate", "importing", "exporting", "studies", "jobs"}
+WORKFLOWS = STUDIES | {"checkup", "input_gate", "importing", "exporting", "studies", "jobs", "papers"}
 COMMANDS = {"workflows", "reports", "config", "labels", "results", "progress"}
 APP = {"workflows", "reports", "plots", "labels", "config", "results", "progress"}
 
