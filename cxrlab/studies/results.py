@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from cxrlab.metrics.intervals import PatientBootstrap
 from cxrlab.metrics.resampling import Resampled, resample
 from cxrlab.predictions import Predictions
-from cxrlab.studies.plan import Comparison, StudyPlan
+from cxrlab.studies.epochs import epoch_figures
+from cxrlab.studies.figures import Figure, Paired
+from cxrlab.studies.plan import Comparison, MemberRun, StudyPlan
 from cxrlab.studies.store import StudyFolder
 from cxrlab.training.folds import over_folds
 
@@ -22,66 +23,15 @@ AP_VIEW = "AP"
 LEAST_POSITIVES = 5  # fewer in a part say nothing: no row
 
 
-@dataclass(frozen=True)
-class Figure:
-    """A line of the table: a metric of a system over its folds, all tested on the same images.
-
-    Args:
-        system, variant: as the paper's table has them. dataset: with the part. class_id: or ``all``.
-        mean, std: over folds, ddof 1. low, high: 95 % patient bootstrap of the mean over folds.
-        n, positives, patients: of the test images. values: fold by fold. run: id where there is one run only.
-    """
-
-    system: str
-    variant: str
-    dataset: str
-    class_id: str
-    metric: str
-    mean: float
-    std: float | None
-    low: float
-    high: float
-    n: int
-    positives: int
-    patients: int
-    folds: int
-    values: tuple[float, ...]
-    run: str
-
-    def to_json(self) -> dict[str, object]:
-        data = asdict(self)
-        return {("class" if name == "class_id" else name): value for name, value in data.items()}
-
-
-@dataclass(frozen=True)
-class Paired:
-    """A paired comparison: mean over folds of a minus b, its 95 % interval and two-sided p, from the same draws."""
-
-    a: str
-    b: str
-    class_id: str
-    metric: str
-    difference: float
-    low: float
-    high: float
-    p: float
-    n: int
-    patients: int
-    test: str
-
-    def to_json(self) -> dict[str, object]:
-        data = asdict(self)
-        return {("class" if name == "class_id" else name): value for name, value in data.items()}
-
-
 class StudyTable:
     """Test predictions of every system of a study, measured once each on the same bootstrap draws."""
 
     def __init__(self, plan: StudyPlan, folder: StudyFolder, dataset: str, *, draws: int = DRAWS) -> None:
-        self.plan, self.dataset, self.draws = plan, dataset, draws
+        self.plan, self.folder, self.dataset, self.draws = plan, folder, dataset, draws
         self._runs: dict[tuple[str, str], list[str]] = {}
         for run in plan.runs:
-            if folder.record(run.id) is not None:
+            is_tested = not isinstance(run, MemberRun) or "test" in run.outputs
+            if is_tested and folder.record(run.id) is not None:
                 self._runs.setdefault((run.system, run.variant), []).append(run.id)
         self._tests = {system: [folder.predictions(id_, "test") for id_ in ids] for system, ids in self._runs.items()}
         self._all = {system: self._measured(tests) for system, tests in self._tests.items()}
@@ -91,11 +41,12 @@ class StudyTable:
 
     def figures(self) -> list[Figure]:
         """Every system's figures on the test part and on its AP images."""
-        found = [
-            figure
-            for system, tests in self._tests.items()
-            for figure in self._figures(system, tests, self._all[system], f"{self.dataset}, benchmark test")
-        ]
+        whole = f"{self.dataset}, benchmark test"
+        found: list[Figure] = []
+        for system, tests in self._tests.items():
+            found += self._figures(system, tests, self._all[system], whole)
+            records = [record for id_ in self._runs[system] if (record := self.folder.record(id_))]
+            found += epoch_figures(system, records, whole, len(tests[0]), len(set(tests[0].patients)))
         for system, tests in self._tests.items():
             views = [_with_view(test, AP_VIEW) for test in tests]
             if views and 0 < len(views[0]) < len(tests[0]):

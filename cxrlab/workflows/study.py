@@ -11,9 +11,10 @@ from typing import Any
 from cxrlab import __version__
 from cxrlab.progress import Cancel, Progress, check, never, silent
 from cxrlab.studies.catalogue import STUDIES, plan_study
+from cxrlab.studies.figures import Figure, Paired
 from cxrlab.studies.images import StudyError, StudyImages
 from cxrlab.studies.plan import SCALES, StudyPlan, scale_named
-from cxrlab.studies.results import Figure, Paired, StudyTable
+from cxrlab.studies.results import StudyTable
 from cxrlab.studies.store import StudyFolder, now, write_json
 from cxrlab.studies.workers import Site, run_here, run_in_processes
 
