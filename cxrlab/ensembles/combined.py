@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,15 +76,19 @@ class Combiner:
         return Combined(scores, weights)
 
     def save(self, path: Path) -> None:
-        """Write the weights as float32 safetensors; what they are for is in the file's metadata."""
+        """Write the weights as float32 safetensors; what they are for is in the file's metadata.
+
+        The same combiner gives the same bytes: one metadata entry, because safetensors writes several in any order.
+        """
         activation = "none" if isinstance(getattr(self.module, "activation", None), nn.Identity) else "relu"
         facts = {
             "kind": self.kind,
-            "num_learners": str(self.num_learners),
-            "num_classes": str(self.num_classes),
+            "num_learners": self.num_learners,
+            "num_classes": self.num_classes,
             "activation": activation,
         }
-        save_file({name: value.float().contiguous() for name, value in self.module.state_dict().items()}, path, facts)
+        state = {name: value.float().contiguous() for name, value in self.module.state_dict().items()}
+        save_file(state, path, {"combiner": json.dumps(facts)})
 
     @classmethod
     def load(cls, path: Path) -> Combiner:
@@ -94,12 +99,12 @@ class Combiner:
         """
         try:
             with safe_open(path, framework="pt") as file:
-                facts = file.metadata() or {}
+                facts = json.loads((file.metadata() or {})["combiner"])
                 state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (safe_open is no mapping)
             module = new_module(
                 facts["kind"], int(facts["num_learners"]), int(facts["num_classes"]), activation=facts["activation"]
             )
-        except (SafetensorError, OSError, KeyError, ValueError) as error:
+        except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
             raise CombinerError(
                 f"{path.name} must be a combiner's safetensors file written by cxrlab ({error}); copy it again."
             ) from error

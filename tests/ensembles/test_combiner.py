@@ -213,13 +213,20 @@ def test_files_that_are_no_combiners(tmp_path: Path) -> None:
     save_file({"a": torch.zeros(2)}, path)
     with pytest.raises(CombinerError, match="must be a combiner's safetensors file"):
         Combiner.load(path)
-    facts = {"kind": "flannel", "num_learners": "5", "num_classes": "4", "activation": "relu"}
+    facts = {"combiner": '{"kind": "flannel", "num_learners": 5, "num_classes": 4, "activation": "relu"}'}
     save_file({"linear.weight": torch.zeros(5, 20), "linear.bias": torch.zeros(5)}, path, facts)
     with pytest.raises(CombinerError, match=r"must hold weights of the shapes .*\(5, 400\).*, got"):
         Combiner.load(path)
     save_file({"linear.weight": torch.full((5, 400), torch.nan), "linear.bias": torch.zeros(5)}, path, facts)
     with pytest.raises(CombinerError, match="must hold finite weights"):
         Combiner.load(path)
+
+
+def test_the_same_combiner_gives_the_same_file(tmp_path: Path) -> None:
+    given, y = answers()
+    for number in range(8):
+        fit_combiner(given, y, replace(QUICK, epochs=1)).save(tmp_path / str(number))
+    assert len({(tmp_path / str(number)).read_bytes() for number in range(8)}) == 1
 
 
 def test_the_file_holds_numbers_only(tmp_path: Path) -> None:
