@@ -8,7 +8,9 @@ from pathlib import Path
 
 from cxrlab.reports.evaluation import WARNING
 from cxrlab.reports.study_figures import figures_of
+from cxrlab.reports.study_maps import maps_html
 from cxrlab.workflows.papers import PAPERS, measure_words, measured_tables
+from cxrlab.workflows.study_maps import KeptMap, kept_maps
 from cxrlab.workflows.study_runs import StudyFiles, StudyResults, open_study
 
 REPORT_FILE = "report.html"
@@ -31,14 +33,14 @@ def write_study_report(folder: Path) -> Path:
     path = folder / REPORT_FILE
     temporary = path.with_name(f".{REPORT_FILE}.part")
     try:
-        temporary.write_text(study_html(open_study(folder)), encoding="utf-8")
+        temporary.write_text(study_html(open_study(folder), list(kept_maps(folder))), encoding="utf-8")
         return temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def study_html(study: StudyFiles) -> str:
-    """The page as text."""
+def study_html(study: StudyFiles, maps: Sequence[KeptMap] = ()) -> str:
+    """The page as text, with heatmaps where some were kept."""
     results = study.results
     title = f"Study {results.study}, scale {results.scale}"
     made = f"{results.created}, {results.seconds:.0f} s of computing"
@@ -57,7 +59,7 @@ def study_html(study: StudyFiles) -> str:
             parts.append(f'<figure role="img" aria-label="{escape(words)}">{html}')
             parts.append(f"<figcaption>{escape(words)}</figcaption></figure>")
             number += 1
-    return "\n".join([*parts, *_tables(study), "</body></html>", ""])
+    return "\n".join([*parts, maps_html(maps), *_tables(study), "</body></html>", ""])
 
 
 def _tables(study: StudyFiles) -> Iterator[str]:

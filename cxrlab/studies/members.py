@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,7 @@ from cxrlab.models.pepx_resnet import PepxResNet
 from cxrlab.models.registry import create_model, model_spec
 from cxrlab.progress import Cancel, Cancelled, Progress, never, silent
 from cxrlab.studies.images import StudyImages, task_classes
+from cxrlab.studies.maps import first_of_each_class, save_maps
 from cxrlab.studies.plan import MemberRun
 from cxrlab.studies.store import StudyFolder
 from cxrlab.training.fit import LabelledSquares, fit
@@ -93,6 +95,8 @@ def _trained(
         _keep(run, network, folder)
     layer = model_spec(run.model.name).cam_layer
     trained = _Trained(optimise(network.requires_grad_(False).eval()), run.preprocessing, run.activation, layer)
+    if run.maps:
+        _save_maps(run, trained, images, paths["test"], folder)
     outputs = {}
     for part in run.outputs:
         squares = images.squares(paths[part], run.preprocessing, cancel=cancel)
@@ -121,6 +125,22 @@ def _begun(run: MemberRun, folder: StudyFolder) -> nn.Module:
         fitting = {name: value for name, value in given.items() if name in own and own[name].shape == value.shape}
         network.load_state_dict(own | fitting)
     return network
+
+
+def _save_maps(
+    run: MemberRun, trained: _Trained, images: StudyImages, paths: Sequence[str], folder: StudyFolder
+) -> None:
+    truth = images.y_true(paths, run.task)
+    rows = first_of_each_class(truth)
+    save_maps(
+        folder.run(run.id),
+        trained.model,
+        images.squares([paths[row] for row in rows], run.preprocessing),
+        truth[rows],
+        task_classes(run.task or images.task)[0].ids,
+        preprocessing=run.preprocessing,
+        layer=trained.cam_layer,
+    )
 
 
 def _keep(run: MemberRun, network: nn.Module, folder: StudyFolder) -> None:

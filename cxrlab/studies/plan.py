@@ -74,6 +74,7 @@ class MemberRun:
         outputs: parts whose scores are kept. curves: also measure the test part every epoch (never for selection).
         activation: ``softmax``, or ``binary_sigmoid`` for a head with one node.
         task: classes of this run where they are not the study's. without: classes (as in the manifest) left out.
+        maps: keep Grad-CAM maps of a test image of every class.
         starts_from: id of a run whose backbone's weights it starts from. keep_weights: keep them for such runs.
     """
 
@@ -93,6 +94,7 @@ class MemberRun:
     without: tuple[str, ...] = ()
     starts_from: str = ""
     keep_weights: bool = False
+    maps: bool = False
 
     def is_same(self, settings: Mapping[str, Any]) -> bool:
         """Were these settings (of :meth:`to_json`, perhaps of an older version) those of this run?"""

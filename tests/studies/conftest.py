@@ -50,6 +50,7 @@ def tiny_member(name: str, fold: int, *, system: str = "", seed: int = 0, epochs
         preprocessing=Preprocessing(size=32),
         augmentation=Augmentation(),
         outputs=("train", "validation", "test"),
+        maps=fold == 0,
     )
 
 

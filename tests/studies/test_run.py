@@ -17,14 +17,17 @@ import numpy as np
 import pytest
 
 from cxrlab.config import repository
+from cxrlab.labels import CXR4
 from cxrlab.metrics.confusion import confusion_of
 from cxrlab.progress import Cancelled
+from cxrlab.reports.study import write_study_report
 from cxrlab.studies import catalogue
 from cxrlab.studies.images import StudyError
 from cxrlab.studies.plan import MemberRun, StudyPlan
 from cxrlab.studies.results import two_sided
 from cxrlab.studies.store import StudyFolder
 from cxrlab.workflows.study import Study, prepare
+from cxrlab.workflows.study_maps import kept_maps
 from tests.studies.conftest import make_plan
 
 
@@ -90,8 +93,20 @@ def test_ap_views_are_measured_apart_with_their_own_n(finished: Path) -> None:
 
 
 def test_weights_are_not_kept_but_outputs_are(finished: Path) -> None:
-    names = {path.name for path in (finished / "runs" / "a-fold1").iterdir()}
+    names = {path.name for path in (finished / "runs" / "a-fold2").iterdir()}
     assert names == {".lock", "run.json", "train.npz", "validation.npz", "test.npz"}
+
+
+def test_maps_of_the_first_fold_are_kept_and_shown_in_the_report(finished: Path) -> None:
+    maps = list(kept_maps(finished))
+    assert [(kept.system, kept.class_id) for kept in maps] == [(name, id_) for name in "ab" for id_ in CXR4.ids]
+    test = StudyFolder(finished).predictions("a-fold1", "test")
+    first = test.select([int(np.argmax(test.truth == code)) for code in range(4)])
+    assert [kept.decided for kept in maps[:4]] == [CXR4.ids[code] for code in first.predicted]
+    report = write_study_report(finished).read_text()
+    assert report.count("data:image/jpeg;base64") == 8
+    (finished / "runs" / "a-fold1" / "maps.npz").write_bytes(b"PK")
+    assert {kept.system for kept in kept_maps(finished)} == {"b"}
 
 
 def test_what_is_done_is_not_done_again(finished: Path, manifest_file: Path) -> None:
@@ -152,6 +167,7 @@ def test_a_cancelled_study_goes_on_and_ends_with_the_same_table(
 KILLED = """
 import sys
 from pathlib import Path
+from cxrlab.reports.study import write_study_report
 from cxrlab.studies import catalogue
 from cxrlab.workflows.study import prepare
 sys.path.insert(0, {root!r})
