@@ -18,7 +18,8 @@ class Resampled:
 
     Args:
         auc, average_precision: (C, 1 + D), one class against the rest, both tasks.
-        f1, precision, recall: (C, 1 + D); macro_f1, balanced_accuracy, accuracy: (1 + D,). All NaN for a multi-label task.
+        f1, precision, recall: (C, 1 + D); macro_f1, balanced_accuracy, accuracy: (1 + D,). All NaN for a multi-label
+            task.
     """
 
     auc: np.ndarray
