@@ -45,6 +45,24 @@ def resize_pixels(pixels: np.ndarray, preprocessing: Preprocessing) -> np.ndarra
     return np.asarray(canvas)
 
 
+def seen_box(height: int, width: int, preprocessing: Preprocessing) -> tuple[float, float, float, float]:
+    """Where the network's square lies on a picture: left, top, right, bottom as shares of its width and height.
+
+    (0, 0, 1, 1) is the whole picture; within [0, 1] where borders are cut off, beyond it where black borders are added.
+    """
+    if preprocessing.resize_to:
+        left, top, right, bottom = seen_box(height, width, preprocessing.whole)
+        start = (preprocessing.resize_to - preprocessing.size) // 2 / preprocessing.resize_to
+        stop = start + preprocessing.size / preprocessing.resize_to
+        across, down = right - left, bottom - top
+        return left + start * across, top + start * down, left + stop * across, top + stop * down
+    if preprocessing.resize == "stretch":
+        return 0.0, 0.0, 1.0, 1.0
+    side = min(height, width) if preprocessing.resize == "crop" else max(height, width)
+    across, down = side / width, side / height
+    return (1 - across) / 2, (1 - down) / 2, (1 + across) / 2, (1 + down) / 2
+
+
 def centre_crop(squares: Array, size: int) -> Array:
     """The centre (…, size, size) of squares (…, S, S); an odd margin is one pixel wider below and to the right.
 

@@ -145,7 +145,9 @@ class _View:
         look = self._look(info)
         if self.cam is None or look.trace is None:
             return None, 0.0
+        from cxrlab.data.transforms import seen_box
         from cxrlab.explain.cam import cam, to_heatmap
+        from cxrlab.explain.placing import on_picture
 
         class_id = self.cam.class_id or predicted
         column = info.card.label_set.index(class_id)
@@ -155,7 +157,10 @@ class _View:
         else:
             values = cam(look.trace, self.cam.method, column)
             seconds = time.perf_counter() - started
-        return to_heatmap(values[0], class_id=class_id, method=self.cam.method, layer=look.layer), seconds
+        heatmap = to_heatmap(values[0], class_id=class_id, method=self.cam.method, layer=look.layer)
+        assert info.card.preprocessing is not None  # a single model's card has one
+        height, width = self.xray.pixels.shape
+        return on_picture(heatmap, seen_box(height, width, info.card.preprocessing)), seconds
 
     def _run_again(self, info: CheckpointInfo, column: int) -> tuple[torch.Tensor, float]:
         """Maps of a method that needs more forwards, and the seconds that they took."""

@@ -90,9 +90,7 @@ def test_an_upload_can_be_measured_by_a_task() -> None:
 
 
 def test_checkpoints_that_do_not_fit_are_named(manifest: Path) -> None:
-    with pytest.raises(
-        EvaluationError, match=r"tiny_binary can not be measured.*no place for not_covid19"
-    ):
+    with pytest.raises(EvaluationError, match=r"tiny_binary can not be measured.*no place for not_covid19"):
         evaluate_manifest(manifest, [FINE, BINARY], task="three_class")
     with pytest.raises(EvaluationError, match="Task must be one of covid_vs_rest"):
         common_labels([FINE], "diagnosis")
