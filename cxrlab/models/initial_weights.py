@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -34,7 +35,9 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
         if path.suffix == ".safetensors":
             content: Any = load_file(path)
         else:
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # of an unusual pickle protocol; refused or read below
+                content = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, ValueError, EOFError, KeyError, OSError) as error:
         reason = str(error).splitlines()[0].split(". ")[0] if str(error) else type(error).__name__
         raise ValueError(
