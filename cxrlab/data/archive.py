@@ -38,7 +38,7 @@ _ZIP_STARTS = (b"PK\x03\x04", b"PK\x05\x06")
 _DRIVE = re.compile(r"^[A-Za-z]:")
 
 _DIRECTORY_BYTES_PER_ENTRY = 2048  # far above the usual 100; bounds what a lying directory costs before it is counted
-_DAMAGED = (BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError, NotImplementedError, struct.error)
+_DAMAGED = (BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError, struct.error)
 
 
 def read_archive(

@@ -11,8 +11,7 @@ from torch import nn
 from cxrlab.config import Preprocessing
 from cxrlab.data.transforms import to_batch
 from cxrlab.explain.cam import grad_cam
-
-MAPS_FILE = "maps.npz"
+from cxrlab.studies.store import MAPS_FILE
 
 
 def first_of_each_class(y_true: np.ndarray) -> np.ndarray:

@@ -17,6 +17,7 @@ from cxrlab.studies.plan import CombinerRun, MemberRun
 
 RUN_FILE = "run.json"
 STUDY_FILE = "study.json"
+MAPS_FILE = "maps.npz"
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from cxrlab.results import Heatmap
-
-MAPS_FILE = "maps.npz"
+from cxrlab.studies.store import MAPS_FILE
 
 
 @dataclass(frozen=True, eq=False)
