@@ -56,7 +56,7 @@ class AiCovid(nn.Module):
         cam_layer="features.8",
         parameters=40_072_540,
         paper="Bai et al., AI Augmentation of Radiologist Performance in Distinguishing COVID-19 from Pneumonia of "
-        "Other Origin at Chest CT, Radiology 2020",
+        "Other Origin at Chest CT, Radiology 296(3), 2020, doi:10.1148/radiol.2020201491",
         family="efficientnet",
         heads=("classifier",),
         own_size=True,

@@ -10,6 +10,7 @@ from cxrlab.studies.plan import Comparison, MemberRun, Scale, StudyPlan, of_reci
 from cxrlab.training.recipes import recipe
 
 IMAGES_PER_CLASS = 1000
+LITE_IMAGES_PER_CLASS = 500
 METRICS = ("accuracy", "macro_f1", "f1:covid19")
 SYSTEMS = {"ResNet18": "pepx-resnet18", "COVID-Net": "pepx-covid-net", "PEPX-ResNet": "pepx-resnet"}
 """System -> beginning of its recipes' names."""
@@ -19,11 +20,12 @@ ABLATIONS: dict[str, Mapping[str, Any]] = {
     "A=B=1, C=0": {"coefficients": (1.0, 1.0, 0.0)},
     "depth-wise": {"depthwise": True},
 }
-LITE_EPOCHS = 10
+LITE_EPOCHS = 7
 
 
 def pepx_study(scale: Scale, *, profile: str = "paper", seed: int = 0) -> StudyPlan:
     """Accuracy, loss and F1 an epoch for two losses and three networks; the learned A, B, C; ablations."""
+    images = LITE_IMAGES_PER_CLASS if scale.light else IMAGES_PER_CLASS
     return StudyPlan(
         name="pepx",
         title="PEPX-ResNet against ResNet-18 and COVID-Net, with and without focal loss",
@@ -38,8 +40,11 @@ def pepx_study(scale: Scale, *, profile: str = "paper", seed: int = 0) -> StudyP
                 for name in ABLATIONS
             ),
         ),
-        balanced_images=IMAGES_PER_CLASS,
-        notes=("The three classes are Normal, Non-COVID pneumonia and COVID-19; seeds stand in place of folds.",),
+        balanced_images=images,
+        notes=(
+            "The three classes are Normal, Non-COVID pneumonia and COVID-19; seeds stand in place of folds.",
+            f"At most {images} training images of each class.",
+        ),
     )
 
 

@@ -10,7 +10,10 @@ from cxrlab.results import ModelResult
 
 
 def predict_json(xray: Xray, results: Sequence[ModelResult]) -> list[dict[str, Any]]:
-    """Results of one X-ray as plain values, one object a checkpoint, for `cxrlab predict --json`."""
+    """Results of one X-ray as plain values, one object a checkpoint, for `cxrlab predict --json`.
+
+    An ensemble has ``members`` too: their weights for this X-ray and what each says.
+    """
     return [
         {
             "image": xray.name,
@@ -20,8 +23,20 @@ def predict_json(xray: Xray, results: Sequence[ModelResult]) -> list[dict[str, A
             "probabilities": [float(score) for score in result.scores],
             "predicted": result.predicted,
             "seconds": result.seconds,
+            **({"members": _members(result)} if result.members else {}),
         }
         for result in results
+    ]
+
+
+def _members(result: ModelResult) -> list[dict[str, Any]]:
+    return [
+        {
+            "checkpoint": member.checkpoint,
+            "weight": float(member.weight),
+            "probabilities": [float(score) for score in member.scores],
+        }
+        for member in result.members
     ]
 
 

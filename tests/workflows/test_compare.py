@@ -258,6 +258,14 @@ def test_json_has_one_object_per_checkpoint(xray: Xray) -> None:
     }
 
 
+def test_json_of_an_ensemble_adds_up(tiny_checkpoints: Path, xray: Xray) -> None:
+    (result,) = compare(xray, ["tiny_ensemble"])
+    (found,) = predict_json(xray, [result])
+    combined = sum(member["weight"] * np.array(member["probabilities"]) for member in found["members"])
+    assert [member["checkpoint"] for member in found["members"]] == [member.checkpoint for member in result.members]
+    assert np.allclose(combined, found["probabilities"])
+
+
 def test_rows_have_a_column_for_every_class(xray: Xray) -> None:
     first, second = result_rows(xray, [says("m0", "viral"), says("m1", "normal")])
     assert first["score_viral"] == 1.0
