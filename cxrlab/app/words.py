@@ -46,9 +46,12 @@ def size(size_bytes: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """``84 ms`` or ``2.3 s``; a dash for 0."""
+    """``84 ms``, ``2.3 s``, ``14 min`` or ``3 h 34 min``; a dash for 0."""
     if not seconds:
         return "–"
+    if seconds >= 120:
+        hours, minutes = divmod(round(seconds / 60), 60)
+        return f"{hours} h {minutes} min" if hours else f"{minutes} min"
     return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds * 1000:.0f} ms"
 
 

@@ -28,7 +28,9 @@ def test_a_name_stays_on_one_line() -> None:
     assert words.plain("a\n# heading") == "a \\# heading"
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(0, "–"), (0.0844, "84 ms"), (2.34, "2.3 s")])
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "–"), (0.0844, "84 ms"), (2.34, "2.3 s"), (840, "14 min"), (12816, "3 h 34 min")]
+)
 def test_durations(seconds: float, text: str) -> None:
     assert words.duration(seconds) == text
 
