@@ -7,11 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import plotly.graph_objects as go
+from plotly.subplots import make_subplots
 
 from cxrlab.metrics.fold_curves import CurveBand
 from cxrlab.plots.theme import GREY, framed, model_style
 
 PLOT_HEIGHT_PX = 340
+ROW_PX = 24  # of a system in a figure of bars
+TITLES_PX = 76  # above it: the figure's title and those of its panels
+PANEL_FONT_SIZE = 13
 BAND_OPACITY = 0.16
 FOLD_OPACITY = 0.35
 
@@ -50,32 +54,39 @@ class EpochCurve:
         return np.sqrt(squares / np.maximum(count - 1, 1))
 
 
-def bars_figure(bars: Mapping[str, Mapping[str, Bar]], *, title: str = "", y: str = "F1") -> go.Figure:
-    """Bars with error bars: a group a system, a bar a class.
+def bars_figure(bars: Mapping[str, Mapping[str, Bar]], *, title: str = "", x: str = "F1") -> go.Figure:
+    """Lying bars with error bars: a panel a class, a row a system, so that long names stay readable.
 
     Args:
-        bars: class name -> system -> bar. y: what is drawn, in [0, 1].
+        bars: class name -> system -> bar. x: what is drawn, in [0, 1].
 
     Raises:
         ValueError: when there is no bar.
     """
     _check(bars)
-    figure = go.Figure()
+    figure = make_subplots(1, len(bars), shared_yaxes=True, subplot_titles=list(bars), horizontal_spacing=0.02)
+    systems = list(dict.fromkeys(system for by_system in bars.values() for system in by_system))
     for position, (name, by_system) in enumerate(bars.items()):
         values = list(by_system.values())
         figure.add_bar(
-            x=[_broken(system) for system in by_system],
-            y=[bar.mean for bar in values],
+            x=[bar.mean for bar in values],
+            y=list(by_system),
+            orientation="h",
             name=name,
-            marker={"color": model_style(position).colour},
-            error_y={"type": "data", "array": np.nan_to_num([bar.std for bar in values]), "color": GREY, "width": 3},
+            marker={"color": model_style(position).colour, "opacity": 0.8},
+            error_x={"type": "data", "array": np.nan_to_num([bar.std for bar in values]), "color": GREY, "width": 3},
             customdata=[str(bar) for bar in values],
-            hovertemplate=f"<b>%{{x}}</b><br>{name} %{{customdata}}<extra></extra>",
+            hovertemplate=f"<b>%{{y}}</b><br>{name} %{{customdata}}<extra></extra>",
+            row=1,
+            col=position + 1,
         )
-    figure.update_yaxes(title_text=y, range=[0, 1.02])
-    figure.update_xaxes(tickangle=-40)
-    figure.update_layout(barmode="group")
-    return framed(figure, plot_height=PLOT_HEIGHT_PX + 80, legend_rows=len(bars), title=title)
+    figure.update_xaxes(range=[0, 1.04], tickvals=[0, 0.5, 1])
+    figure.update_yaxes(categoryorder="array", categoryarray=systems[::-1])
+    figure.update_layout(bargap=0.3)
+    framed(figure, plot_height=ROW_PX * len(systems) + ROW_PX, title=title)
+    figure.update_xaxes(title_text=x, col=1)
+    figure.update_annotations(font_size=PANEL_FONT_SIZE)
+    return figure.update_layout(margin_t=TITLES_PX if title else ROW_PX)
 
 
 def bars_alt_text(bars: Mapping[str, Mapping[str, Bar]], *, title: str = "") -> str:
@@ -160,11 +171,6 @@ def _add_band(
         line={"color": style.colour, "dash": style.dash, "width": 2.5},
         hovertemplate=f"<b>{name}</b><br>%{{x:.3g}}, %{{y:.3f}}<extra></extra>",
     )  # fmt: skip
-
-
-def _broken(name: str) -> str:
-    """``FLANNEL, full`` in two lines."""
-    return name.replace(", ", "<br>", 1)
 
 
 def _check(given: Mapping[str, object] | Sequence[object]) -> None:

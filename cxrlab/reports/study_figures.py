@@ -39,7 +39,7 @@ def figures_of(study: StudyFiles) -> Iterator[tuple[str, list[Drawn]]]:
     sections = {
         "F1 of every system": list(_bars(study.results.rows)),
         "AP views only": list(_ap_views(study.results.rows)),
-        "ROC and precision-recall over folds": list(_curves(study.runs)),
+        **{f"ROC and precision-recall over folds, {name}": drawn for name, drawn in _curves(study.runs)},
         "Confusion matrices, counts summed over folds": list(_confusions(study.runs)),
         "Epoch by epoch": list(_epochs(study.runs)),
         "Learned coefficients over training": list(_coefficients(study.runs)),
@@ -96,16 +96,17 @@ def _ap_views(rows: Sequence[StudyRow]) -> Iterator[Drawn]:
             found = [row for row in _f1_rows(rows, ap=ap) if row.class_id == class_id]
             if found:
                 positives = "" if found[0].positives is None else f"{found[0].positives} positives of "
-                bars[f"{words}: {positives}{found[0].n} images"] = {_name(row): _bar(row) for row in found}
+                bars[f"{words}:<br>{positives}{found[0].n} images"] = {_name(row): _bar(row) for row in found}
         title = f"{_class_name(next(row for row in marked if row.class_id == class_id))}, all views and AP views"
         yield bars_figure(bars, title=title), bars_alt_text(bars, title=title)
 
 
-def _curves(runs: Sequence[KeptRun]) -> Iterator[Drawn]:
+def _curves(runs: Sequence[KeptRun]) -> Iterator[tuple[str, list[Drawn]]]:
+    """Class name and its figures."""
     tested = [run for run in runs if run.test is not None and run.test.task == "multiclass"]
     for label in tested[0].test.labels if tested and tested[0].test else ():
-        for systems in _groups(by_system(tested)):
-            yield from _class_curves(label.id, label.name, systems)
+        groups = _groups(by_system(tested))
+        yield label.name, [drawn for systems in groups for drawn in _class_curves(label.id, label.name, systems)]
 
 
 def _class_curves(class_id: str, name: str, systems: dict[str, list[KeptRun]]) -> Iterator[Drawn]:

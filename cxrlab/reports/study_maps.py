@@ -24,9 +24,10 @@ def maps_html(maps: Sequence[KeptMap]) -> str:
     head = "".join(f'<th scope="col">{escape(system)}</th>' for system in systems)
     rows = "\n".join(_rows(maps, systems))
     return (
-        "<h2>Where the learners look</h2>\n<p>Grad-CAM for the true class on the first test image of every class, in "
-        "the first fold; below each the learner's decision. A map shows what moves the score, not what is ill.</p>\n"
-        f'<div class="wide"><table><tr><th scope="col">True class</th>{head}</tr>\n{rows}</table></div>'
+        '<details open><summary>Where the learners look</summary>\n<p class="note">Grad-CAM for the true class on the '
+        "first test image of every class, in the first fold; below each the learner's decision. "
+        "A map shows what moves the score, not what is ill.</p>\n"
+        f'<div class="wide"><table><tr><th scope="col">True class</th>{head}</tr>\n{rows}</table></div></details>'
     )
 
 
