@@ -22,10 +22,11 @@ def focal_loss(
 ) -> torch.Tensor:
     """Multi-class focal loss, FL = -alpha_y (1 - p_y)^gamma log p_y with p = softmax(logits).
 
-    gamma = 0 without alpha is cross entropy. Finite, with finite gradients, at any finite logits.
+    gamma = 0 without alpha is cross entropy. Finite, with finite gradients, at any finite logits whose loss float32
+    (float64 for float64 logits) can hold.
 
     Args:
-        logits: (N, C) floating point. targets: (N,) class indices.
+        logits: (N, C) floating point; half precision is computed in float32. targets: (N,) class indices.
         gamma: at least 0; larger values look more at hard images.
         alpha: (C,) weights of the classes, see :func:`class_weights`; None: all 1.
         reduction: ``mean`` over the images (not divided by the sum of the weights, unlike
@@ -50,6 +51,7 @@ def focal_loss(
         )
     if alpha is not None and alpha.shape != logits.shape[1:]:
         raise ValueError(f"alpha must have one weight for each of {logits.shape[1]} classes, got {tuple(alpha.shape)}.")
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))  # a loss of 65,520 is infinite in float16
     log_p = functional.log_softmax(logits, dim=1).gather(1, targets[:, None])[:, 0]  # (N, C) -> (N,)
     losses = _modulated(log_p, gamma)
     if alpha is not None:
@@ -90,6 +92,9 @@ def binary_focal_loss(
             f"got {probabilities.min().item():g} to {probabilities.max().item():g}; apply a sigmoid first."
         )
     positive = targets.bool()
+    if not torch.equal(positive.to(targets.dtype), targets):
+        wrong = targets[positive.to(targets.dtype) != targets][0].item()
+        raise ValueError(f"Targets must be 0 or 1, got {wrong:g}; for more classes use focal_loss.")
     smallest = torch.finfo(probabilities.dtype).eps
     p = torch.where(positive, probabilities, 1 - probabilities).clamp(smallest, 1)  # of the true class
     return _reduced(_modulated(p.log(), gamma) * _binary_weights(alpha, probabilities)[positive.long()], reduction)
@@ -108,7 +113,7 @@ def _binary_weights(alpha: float | torch.Tensor | None, like: torch.Tensor) -> t
 
 def _modulated(log_p: torch.Tensor, gamma: float) -> torch.Tensor:
     """-(1 - p)^gamma log p, (N,); 1 - p by expm1, so that it keeps its digits near p = 1."""
-    if gamma < 0:
+    if not gamma >= 0:  # NaN too
         raise ValueError(f"gamma must be at least 0, got {gamma}.")
     # clamp: the gradient of (1 - p)^gamma at p = 1 is infinite for gamma < 1
     missing = (-torch.expm1(log_p)).clamp_min(torch.finfo(log_p.dtype).tiny)
@@ -171,7 +176,7 @@ def class_weights(counts: Sequence[int], scheme: str) -> torch.Tensor | None:
         raise ValueError(f"class_weights must be one of {', '.join(SCHEMES)}, got {scheme!r}.")
     if scheme == "none":
         return None
-    if min(counts) < 1:
+    if min(counts, default=0) < 1:
         raise ValueError(f"Every class needs at least 1 training image, got counts {list(counts)}.")
     n = torch.as_tensor(counts, dtype=torch.float64)
     balanced = n.sum() / (len(n) * n)

@@ -60,8 +60,9 @@ def test_class_weights() -> None:
 
 
 def test_refusals() -> None:
-    with pytest.raises(ValueError, match="at least 1 training image, got counts"):
-        class_weights([3, 0], "balanced")
+    for counts in ([3, 0], []):
+        with pytest.raises(ValueError, match="at least 1 training image, got counts"):
+            class_weights(counts, "balanced")
     with pytest.raises(ValueError, match=r"must be one of none, balanced, .*, got 'much'"):
         class_weights([3, 3], "much")
     with pytest.raises(ValueError, match="gamma must be at least 0"):
@@ -184,6 +185,25 @@ def test_two_node_binary_cross_entropy_is_cross_entropy() -> None:
     assert focal_loss(logits, target, gamma=0).item() == pytest.approx(1.701413277983, abs=1e-12)
 
 
+def test_inverse_weights_are_the_frequencies_of_the_specification() -> None:
+    weights = class_weights(COUNTS, "inverse_frequency")
+    assert weights is not None
+    assert (1 / weights).tolist() == pytest.approx((0.01747617, 0.27099410, 0.50771675, 0.20381298), abs=5e-9)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("gamma", [0.0, 2.0, 10.0])
+def test_half_precision_logits_do_not_overflow(dtype: torch.dtype, gamma: float) -> None:
+    """Logits of 6e4 are legal in float16, a loss of 1.2e5 times a weight is not."""
+    logits = torch.tensor([[6e4, -6e4, 0, 0], [-6e4, 6e4, 0, 0]], dtype=dtype, requires_grad=True)
+    loss = focal_loss(logits, torch.tensor([0, 0]), gamma=gamma, alpha=class_weights(COUNTS, "release"))
+    loss.backward()
+    exact = logits.detach()[1].double()
+    assert loss.item() == pytest.approx((exact[1] - exact[0]).item() * 12.98701299 / 2, rel=1e-6)
+    assert logits.grad is not None
+    assert torch.isfinite(logits.grad).all()
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0, 10.0])
 def test_nothing_overflows_at_extreme_logits(dtype: torch.dtype, gamma: float) -> None:
@@ -224,10 +244,15 @@ def test_refusals_of_the_functions() -> None:
         focal_loss(logits, target, gamma=1, alpha=torch.ones(3))
     with pytest.raises(ValueError, match="gamma must be at least 0, got -1"):
         focal_loss(logits, target, gamma=-1)
+    with pytest.raises(ValueError, match="gamma must be at least 0, got nan"):
+        focal_loss(logits, target, gamma=math.nan)
     with pytest.raises(ValueError, match="reduction must be one of mean, sum, none, got 'all'"):
         focal_loss(logits, target, gamma=1, reduction="all")
     with pytest.raises(ValueError, match="apply a sigmoid first"):
         binary_focal_loss(double([1.5]), torch.tensor([1]), alpha=0.5, gamma=1)
+    for wrong in (0.5, 2.0):
+        with pytest.raises(ValueError, match=f"Targets must be 0 or 1, got {wrong:g}; for more classes use focal_loss"):
+            binary_focal_loss(double([0.5]), torch.tensor([wrong]), alpha=0.5, gamma=1)
     with pytest.raises(ValueError, match="must have one shape"):
         binary_focal_loss(double([0.5]), torch.tensor([1, 0]), alpha=0.5, gamma=1)
     with pytest.raises(ValueError, match=r"alpha must be a number in \[0, 1\] or 2 weights, got 3"):
