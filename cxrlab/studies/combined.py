@@ -81,9 +81,15 @@ def _fitted(
 
 
 def combiner_config(run: CombinerRun) -> CombinerConfig:
-    """The settings of this kind in the run's profile (``paper`` unless it says so), with the run's changes."""
+    """The settings of this kind in the run's profile (``paper`` unless it says so), with the run's changes.
+
+    Cross entropy is FLANNEL's "w/o focal": the mean over the batch in both profiles.
+    """
     changes = dict(run.settings)
-    return replace(CombinerConfig.of(run.kind, str(changes.pop("profile", "paper"))), **changes)
+    config = CombinerConfig.of(run.kind, str(changes.pop("profile", "paper")))
+    if changes.get("loss") == "cross_entropy":
+        config = config.without_focal()
+    return replace(config, **changes)
 
 
 def _applied(module: Combiner, rows: _Rows) -> Predictions:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from cxrlab.studies.plan import Comparison, MemberRun, Scale, StudyPlan, of_recipe, shrunk
+from cxrlab.models.registry import model_spec
+from cxrlab.studies.plan import VALIDATION_SHARE, Comparison, MemberRun, Scale, StudyPlan, of_recipe, shrunk
 from cxrlab.training.recipes import recipe
 
 SYSTEMS = {
@@ -26,8 +27,11 @@ METRICS = ("accuracy", "f1:pneumonia", "auc:pneumonia")
 
 
 def efficientnet_study(scale: Scale, *, profile: str = "paper", seed: int = 0) -> StudyPlan:
-    """Table IV: accuracy, precision, recall, F1 and AUC of four backbones, each with three losses."""
-    focal = "frozen backbone + focal"
+    """Table IV: accuracy, precision, recall, F1 and AUC of four backbones, each with three losses.
+
+    At a small scale the rows bear the stand-ins' names: they are not the paper's systems.
+    """
+    names, focal = {system: _title(system, scale) for system in SYSTEMS}, _variant("focal", scale)
     return StudyPlan(
         name="efficientnet-focal",
         title="Pneumonia or normal: four backbones, three losses",
@@ -37,13 +41,17 @@ def efficientnet_study(scale: Scale, *, profile: str = "paper", seed: int = 0) -
         members=tuple(_member(system, loss, scale, profile, seed) for system in SYSTEMS for loss in LOSSES),
         comparisons=(
             *(
-                Comparison((system, focal), (system, f"frozen backbone + {other}"), METRICS)
-                for system in SYSTEMS
+                Comparison((system, focal), (system, _variant(other, scale)), METRICS)
+                for system in names.values()
                 for other in LOSSES
                 if other != "focal"
             ),
-            *(Comparison(("EfficientNetB5", focal), (other, focal), METRICS) for other in list(SYSTEMS)[1:]),
+            *(
+                Comparison((names["EfficientNetB5"], focal), (names[other], focal), METRICS)
+                for other in list(SYSTEMS)[1:]
+            ),
         ),
+        validation=VALIDATION_SHARE if scale.light else recipe("efficientnet-b5-focal", profile).validation,
         notes=_notes(scale),
     )
 
@@ -51,16 +59,24 @@ def efficientnet_study(scale: Scale, *, profile: str = "paper", seed: int = 0) -
 def _notes(scale: Scale) -> tuple[str, ...]:
     if not scale.light:
         return ("ImageNet weights, backbone frozen; Kermany's own test part.",)
-    stand_ins = ", ".join(f"{name} for {system}" for system, name in LIGHT.items() if name != system.lower())
+    stand_ins = ", ".join(f"{_title(name, scale)} for {name}" for name in SYSTEMS)
     return (f"Stand-ins from scratch by AdamW with one cycle, nothing frozen: {stand_ins}; Kermany's own test part.",)
+
+
+def _title(system: str, scale: Scale) -> str:
+    return model_spec(LIGHT[system]).title if scale.light else system
+
+
+def _variant(loss: str, scale: Scale) -> str:
+    return f"{'from scratch' if scale.light else 'frozen backbone'} + {loss}"
 
 
 def _member(system: str, loss: str, scale: Scale, profile: str, seed: int) -> MemberRun:
     given = recipe(f"{SYSTEMS[system]}-{LOSSES[loss]}", profile)
     name = f"{system.lower()}-{loss.replace(' ', '-')}"
-    run = replace(of_recipe(given, name, f"frozen backbone + {loss}", seed=seed), curves=True)
+    run = replace(of_recipe(given, name, _variant(loss, scale), seed=seed), curves=True)
     if not scale.light:
         return run
     run = shrunk(run, scale, network=LIGHT[system])
     scratch = replace(run.config, optimiser="adamw", learning_rate=2e-3, schedule="one_cycle", clip_norm=1.0)
-    return replace(run, config=scratch)
+    return replace(run, system=_title(system, scale), config=scratch)

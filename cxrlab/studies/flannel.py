@@ -21,7 +21,7 @@ PAPER_NAMES = {  # as Table 3 prints them
     "vgg19_bn": "Vgg19_bn",
 }
 BASELINES = {"COVID-Net": "covid-net", "AI-COVID": "ai-covid"}
-"""System -> recipe; trained on one fold."""
+"""System -> recipe; at a small scale trained on one fold."""
 
 SCRATCH = TrainConfig(
     batch_size=32, class_weights="none", monitor="accuracy", precision="bf16", learning_rate=2e-3, threads=1
@@ -33,17 +33,22 @@ METRICS = ("f1:covid19", "macro_f1")
 
 
 def flannel_study(scale: Scale, *, profile: str = "paper", seed: int = 0) -> StudyPlan:
-    """Table 3: five learners x folds, COVID-Net and AI-COVID on one fold, votes, two MLPs, FLANNEL and its variants."""
+    """Table 3: five learners, COVID-Net and AI-COVID x folds, votes, two MLPs, FLANNEL and its variants."""
     learners = LIGHT if scale.light else FULL
     members = [_learner(name, fold, scale, profile, seed) for fold in range(scale.folds) for name in learners]
     by_fold = tuple(tuple(f"{name}-fold{fold + 1}" for name in learners) for fold in range(scale.folds))
+    baselines = [
+        _baseline(system, fold, scale, profile, seed)
+        for fold in range(1 if scale.light else scale.folds)
+        for system in BASELINES
+    ]
     systems = [("Voting", "ensemble")] + [(run.system, run.variant) for run in members[: len(learners)]]
     return StudyPlan(
         name="flannel",
         title="FLANNEL: five learners and their ensembles",
         task="cxr4",
         protocol="benchmark",
-        members=(*members, *(_baseline(system, scale, profile, seed) for system in BASELINES)),
+        members=(*members, *baselines),
         combiners=_combiners(by_fold, scale, profile, seed),
         comparisons=(
             *(Comparison(("FLANNEL", "full"), other, METRICS) for other in systems),
@@ -70,13 +75,14 @@ def _learner(name: str, fold: int, scale: Scale, profile: str, seed: int) -> Mem
     )
 
 
-def _baseline(system: str, scale: Scale, profile: str, seed: int) -> MemberRun:
+def _baseline(system: str, fold: int, scale: Scale, profile: str, seed: int) -> MemberRun:
     given, parts = recipe(BASELINES[system], profile), ("validation", "test")
     if scale.light:
         options = {"preset": "compact"} if system == "COVID-Net" else {}
         model = replace(given.model, pretrained=False, options=options)
-        return _small(system.lower(), system, "baseline", 0, model, scale, seed, parts)
-    return replace(of_recipe(given, f"{given.name}-fold1", "baseline", seed=seed), outputs=parts)
+        return _small(system.lower(), system, "baseline", fold, model, scale, seed, parts)
+    run = of_recipe(given, f"{given.name}-fold{fold + 1}", "baseline", seed=seed + fold)
+    return replace(run, fold=fold, outputs=parts)
 
 
 def _small(

@@ -18,8 +18,6 @@ from cxrlab.progress import Cancel, Progress, never, silent
 from cxrlab.studies.plan import StudyPlan
 from cxrlab.training.folds import study_folds
 
-VALIDATION_SHARE = 0.15
-
 
 class StudyError(ValueError):
     """A study can not begin or go on; the text is the sentence for the user."""
@@ -127,7 +125,9 @@ def study_images(plan: StudyPlan, source: Path, *, images: int = 0, folds: int =
     """
     manifest = _manifest(plan, source)
     splits = (
-        study_folds(manifest, seed=seed)[:folds] if plan.protocol == "benchmark" else [_held_out(manifest, seed=seed)]
+        study_folds(manifest, seed=seed)[:folds]
+        if plan.protocol == "benchmark"
+        else [_held_out(manifest, plan.validation, seed=seed)]
     )
     found = StudyImages(manifest, plan.task, tuple(splits))
     if not (images or plan.balanced_images):
@@ -147,10 +147,10 @@ def _manifest(plan: StudyPlan, source: Path) -> Manifest:
     return manifest
 
 
-def _held_out(manifest: Manifest, *, seed: int) -> Split:
+def _held_out(manifest: Manifest, share: float, *, seed: int) -> Split:
     """One validation part of the development part, by patient, and the benchmark test part."""
     benchmark = benchmark_split(manifest)
-    held_out = hold_out(manifest.select(benchmark.part("development")), fraction=VALIDATION_SHARE, seed=seed)
+    held_out = hold_out(manifest.select(benchmark.part("development")), fraction=share, seed=seed)
     parts = {**held_out.parts, "test": benchmark.part("test")}
     return Split(f"benchmark test; {held_out.name} of the development part", parts, manifest.digest, seed)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from cxrlab.config import ModelConfig
-from cxrlab.studies.plan import Comparison, MemberRun, Scale, StudyPlan, of_recipe, shrunk
+from cxrlab.studies.plan import VALIDATION_SHARE, Comparison, MemberRun, Scale, StudyPlan, of_recipe, shrunk
 from cxrlab.training.recipes import recipe
 
 NETWORKS = {
@@ -41,6 +41,7 @@ def lightweight_study(scale: Scale, *, profile: str = "paper", seed: int = 0) ->
             ),
         ),
         balanced_images=IMAGES_PER_CLASS,
+        validation=VALIDATION_SHARE if scale.light else recipe("lightweight-mobilenet_v2", profile).validation,
         notes=_notes(scale),
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from cxrlab.studies.plan import Comparison, MemberRun, Scale, StudyPlan, of_recipe, shrunk
+from cxrlab.studies.plan import VALIDATION_SHARE, Comparison, MemberRun, Scale, StudyPlan, of_recipe, shrunk
 from cxrlab.training.recipes import recipe
 
 IMAGES_PER_CLASS = 1000
@@ -41,6 +41,7 @@ def pepx_study(scale: Scale, *, profile: str = "paper", seed: int = 0) -> StudyP
             ),
         ),
         balanced_images=images,
+        validation=VALIDATION_SHARE if scale.light else recipe("pepx-resnet-focal", profile).validation,
         notes=(
             "The three classes are Normal, Non-COVID pneumonia and COVID-19; seeds stand in place of folds.",
             f"At most {images} training images of each class.",

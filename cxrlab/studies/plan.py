@@ -21,6 +21,7 @@ from cxrlab.models.registry import model_spec
 from cxrlab.training.recipe import Recipe
 
 Features = Literal["published", "out_of_fold"]
+VALIDATION_SHARE = 0.15
 
 
 @dataclass(frozen=True)
@@ -192,6 +193,7 @@ class StudyPlan:
             of the development part).
         comparisons: pairs for the table. notes: sentences for the reader.
         balanced_images: most training images of each class, a random choice; 0: all.
+        validation: share of the development part that ``hold_out`` holds out.
         needs_members: the combiners use the kept outputs of another study's members.
     """
 
@@ -207,6 +209,7 @@ class StudyPlan:
     view: str = ""
     profile: str = "paper"
     balanced_images: int = 0
+    validation: float = VALIDATION_SHARE
     needs_members: bool = False
 
     @property

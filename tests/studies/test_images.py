@@ -39,6 +39,15 @@ def test_the_training_part_can_be_balanced_and_every_part_shortened(tiny_plan: S
     assert set(Counter(short.y_true(short.part(0, "test")).tolist()).values()) == {2}
 
 
+def test_the_plan_says_how_much_is_held_out(tiny_plan: StudyPlan, manifest_file: Path) -> None:
+    few, many = (
+        study_images(replace(tiny_plan, protocol="hold_out", validation=share), manifest_file).splits[0]
+        for share in (0.1, 0.5)
+    )
+    assert len(many.part("validation")) > 2 * len(few.part("validation"))
+    assert few.part("test") == many.part("test")
+
+
 def test_a_source_that_is_not_there_is_said(tiny_plan: StudyPlan, manifest_file: Path) -> None:
     with pytest.raises(StudyError, match=r"needs images of the source kermany; index\.csv has none"):
         study_images(replace(tiny_plan, source="kermany"), manifest_file)

@@ -8,7 +8,9 @@ from dataclasses import replace
 import pytest
 
 from cxrlab.config import TrainConfig
+from cxrlab.papers.printed import printed_results
 from cxrlab.studies.catalogue import STUDIES, plan_study
+from cxrlab.studies.combined import combiner_config
 from cxrlab.studies.plan import SCALES, MemberRun, scale_named
 from cxrlab.training.recipes import recipe
 from tests.studies.conftest import tiny_member
@@ -36,13 +38,18 @@ def test_compared_systems_are_in_the_plan(name: str) -> None:
         assert {comparison.a, comparison.b} <= systems
 
 
-def test_flannel_trains_five_learners_on_five_folds_and_the_baselines_on_one() -> None:
-    plan = plan_study("flannel", scale_named("full"))
+@pytest.mark.parametrize(("scale", "folds"), [("full", range(5)), ("lite", range(1))])
+def test_flannel_trains_five_learners_on_five_folds_and_at_lite_scale_the_baselines_on_one(
+    scale: str, folds: range
+) -> None:
+    plan = plan_study("flannel", scale_named(scale))
     assert len([run for run in plan.members if run.variant == "base"]) == 25
-    assert {(run.system, run.fold) for run in plan.members if run.variant == "baseline"} == {
-        ("COVID-Net", 0),
-        ("AI-COVID", 0),
-    }
+    found = [(run.system, run.fold) for run in plan.members if run.variant == "baseline"]
+    assert sorted(found) == sorted((system, fold) for system in ("COVID-Net", "AI-COVID") for fold in folds)
+
+
+def test_flannel_at_full_scale_trains_as_long_as_published() -> None:
+    plan = plan_study("flannel", scale_named("full"))
     assert {run.config.epochs for run in plan.members if run.variant == "base"} == {200}
 
 
@@ -79,6 +86,39 @@ def test_at_full_scale_a_study_uses_the_recipes_as_they_are(profile: str) -> Non
     given, run = recipe("flannel-vgg19_bn", profile), runs["vgg19_bn-fold1"]
     assert (run.preprocessing, run.augmentation, run.pretrained) == (given.preprocessing, given.augmentation, True)
     assert replace(run.config, precision="fp32") == given.config
+
+
+@pytest.mark.parametrize(("profile", "gamma", "reduction"), [("paper", 3.0, "mean"), ("release", 10.0, "sum")])
+def test_flannel_without_focal_loss_is_mean_cross_entropy_in_both_profiles(
+    profile: str, gamma: float, reduction: str
+) -> None:
+    """Spec 1.4 and 1.6."""
+    runs = {run.id: run for run in plan_study("flannel", scale_named("lite"), profile=profile).combiners}
+    full = combiner_config(runs["flannel-fold1"])
+    assert (full.loss, full.gamma, full.reduction) == ("focal", gamma, reduction)
+    for name, oversample in (("flannel-no-focal-fold1", ()), ("flannel-sampling-fold1", ((0, 10),))):
+        found = combiner_config(runs[name])
+        assert (found.loss, found.class_weights, found.reduction) == ("cross_entropy", "none", "mean")
+        assert (found.oversample, found.epochs) == (oversample, full.epochs)
+
+
+@pytest.mark.parametrize(("name", "share"), [("efficientnet-focal", 0.2), ("lightweight", 0.1), ("pepx", 0.1)])
+def test_a_full_study_holds_out_as_much_as_the_paper(name: str, share: float) -> None:
+    """Spec 1.10: 1,043 of 5,216; 1.11 and section 2, row 38: 80/10/10."""
+    assert plan_study(name, scale_named("full")).validation == share
+    assert plan_study(name, scale_named("lite")).validation == 0.15
+
+
+def test_stand_ins_are_not_called_by_the_names_of_the_papers_systems() -> None:
+    """The Papers page sets rows beside printed ones by system and variant."""
+    printed = {(row.system, row.variant) for row in printed_results("s3_table4_test.csv")}
+    full, lite = (
+        {(run.system, run.variant) for run in plan_study("efficientnet-focal", scale_named(scale)).members}
+        for scale in ("full", "lite")
+    )
+    assert printed <= full
+    assert not printed & lite
+    assert ("EfficientNet-B0", "from scratch + focal") in lite
 
 
 def test_an_unfrozen_share_starts_from_weights_that_never_saw_the_disease() -> None:
