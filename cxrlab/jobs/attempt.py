@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -47,6 +49,14 @@ class StopFlag:
             self._stop = job.state != "running" or job.token != self.token
         return self._stop
 
+    def on_sigterm(self) -> None:
+        """Let SIGTERM ask to stop as well, in the main thread."""
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, lambda *_: self._set())
+
+    def _set(self) -> None:
+        self._stop = True
+
 
 def attempt(queue: JobQueue, id_: int, work: Work, sentence: Sentence) -> int:
     """Run a job in this process, which was started for it.
@@ -75,7 +85,9 @@ def _locked(queue: JobQueue, job: Job, work: Work, sentence: Sentence) -> int:
     began = processes.started_at(pid)
     if not queue.register(job.id, token=job.token, pid=pid, process_started=began, host=processes.host_name()):
         return NOT_CURRENT
-    state, reason = _verdict(queue.get(job.id), work, sentence, StopFlag(queue, job.id, job.token))
+    flag = StopFlag(queue, job.id, job.token)
+    flag.on_sigterm()
+    state, reason = _verdict(queue.get(job.id), work, sentence, flag)
     code = EXIT_CODES[state]
     if state == "cancelled" and queue.requeue(job.id, token=job.token, deaths=job.deaths, reason=SHUT_DOWN):
         return code  # nobody had asked the queue: the system sent SIGTERM

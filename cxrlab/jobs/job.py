@@ -72,6 +72,11 @@ class Job:
         """Waiting or at work."""
         return self.state in ALIVE
 
+    @property
+    def metrics_folder(self) -> Path:
+        """Where its epochs are written: its folder, or the one that its config names."""
+        return Path(self.config.get("metrics_folder") or self.folder)
+
     @classmethod
     def of_row(cls, row: sqlite3.Row) -> Job:
         """A row as :data:`TABLE` has it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,14 @@ def read_status(folder: Path) -> RunStatus | None:
         return RunStatus(**{name: data[name] for name in RunStatus.__dataclass_fields__ if name in data})
     except (OSError, ValueError, TypeError):
         return None
+
+
+def write_status(folder: Path, **facts: float | str) -> None:
+    """Write where a run stands, whole or not at all; fields as :class:`RunStatus` has them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = folder / f".{STATUS_FILE}.part"
+    temporary.write_text(json.dumps({**facts, "written": time.time()}), encoding="utf-8")
+    temporary.replace(folder / STATUS_FILE)
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:

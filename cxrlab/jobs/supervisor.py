@@ -127,7 +127,7 @@ class Supervisor:
                 job.id, "cancelled", token=job.token, exit_code=exit_code, reason="Stopped; it can be resumed."
             )
             return
-        progressed = finished_epochs(job.folder) > job.epochs
+        progressed = finished_epochs(job.metrics_folder) > job.epochs
         rebooted = processes.is_of_an_earlier_boot(job.process_started)
         unborn = not job.pid and exit_code is None  # the supervisor before died as it began
         deaths = (0 if progressed else job.deaths) + (not rebooted and not unborn)
@@ -178,7 +178,7 @@ class Supervisor:
         job, token = placement.job, secrets.token_hex(16)
         if processes.is_held(job.folder / processes.LOCK_FILE):
             return  # somebody still works in there
-        devices, epochs = placement.devices, finished_epochs(job.folder)
+        devices, epochs = placement.devices, finished_epochs(job.metrics_folder)
         if not self.queue.claim(job.id, token=token, host=self.host, devices=devices, epochs=epochs):
             return
         try:

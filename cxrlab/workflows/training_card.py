@@ -30,6 +30,13 @@ INTENDED_USE = (
 )
 
 
+CONFIGS: dict[str, type[TrainConfig | Preprocessing | Augmentation]] = {
+    "config": TrainConfig,
+    "preprocessing": Preprocessing,
+    "augmentation": Augmentation,
+}
+
+
 @dataclass(frozen=True)
 class TrainRequest:
     """What to train, on what.
@@ -46,6 +53,7 @@ class TrainRequest:
         options: of the network's builder, e.g. ``head``. activation: ``softmax``, or ``binary_sigmoid`` for one node.
         recipe: which settings these are: name, profile and what was changed; empty: none of the papers'.
         domain: ``real`` or ``phantom``; empty: by the manifest's sources. domain_text: for people.
+        job: which background job trains it, for the card; empty: none.
         licence, references, limits: for the card.
     """
 
@@ -72,6 +80,29 @@ class TrainRequest:
     licence: str = "Apache-2.0"
     references: tuple[str, ...] = ()
     limits: tuple[str, ...] = ()
+    job: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything as plain values."""
+        return {
+            **vars(self),
+            **{name: getattr(self, name).to_json() for name in CONFIGS},
+            "source": str(self.source),
+            "weights_file": str(self.weights_file) if self.weights_file else None,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> TrainRequest:
+        """A request from what :meth:`to_json` gave. Raises ValueError for unknown or missing fields."""
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in data.items()
+        }
+        values |= {name: kind.from_json(data[name]) for name, kind in CONFIGS.items() if name in data}
+        values |= {name: Path(data[name]) for name in ("source", "weights_file") if data.get(name)}
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise ValueError(f"The request is not one of this version: {error}.") from error
 
     def network(self, num_classes: int) -> ModelConfig:
         """What builds the network for so many classes again, without its weights."""
@@ -128,6 +159,7 @@ def training_card(
             "pretrained": request.pretrained,
             "initial": request.initial,
             **_origins(request, network),
+            **({"job": dict(request.job)} if request.job else {}),
             "history": {
                 "epochs": len(history.epochs),
                 "best_epoch": history.best_epoch + 1,

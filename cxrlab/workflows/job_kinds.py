@@ -1,0 +1,107 @@
+"""What each kind of job does, inside the process that was started for it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from cxrlab.catalogue import read_checkpoint
+from cxrlab.config import home
+from cxrlab.jobs.attempt import Stopped
+from cxrlab.jobs.job import Job, JobError
+from cxrlab.jobs.run_files import write_status
+from cxrlab.progress import Cancel, Cancelled, Progress
+from cxrlab.workflows.data_sets import the_manifest
+from cxrlab.workflows.training_card import TrainRequest
+
+STATUS_S = 0.5  # between two writes
+
+
+def do(job: Job, stop: Callable[[], bool]) -> None:
+    """Do a job. Raises Stopped when it was asked to stop, anything else when it failed."""
+    kinds = {"train": _train, "study": _study, "evaluate": _evaluate}
+    if job.kind not in kinds:
+        raise JobError(f"This version can not run jobs of the kind {job.kind}; update it.")
+    try:
+        kinds[job.kind](job, job.config, told(job.folder), stop)
+    except Cancelled as cancelled:
+        raise Stopped from cancelled
+
+
+def told(folder: Path) -> Progress:
+    """Progress into ``status.json``, at most twice a second; the trainer's own status has more and wins."""
+    last = 0.0
+
+    def tell(done: int, total: int, text: str) -> None:
+        nonlocal last
+        if time.monotonic() - last >= STATUS_S or done == total:
+            last = time.monotonic()
+            write_status(folder, done=done, total=total, text=text)
+
+    return tell
+
+
+def _train(job: Job, config: Mapping[str, Any], progress: Progress, stop: Cancel) -> None:
+    from cxrlab.workflows.train import train
+
+    request = TrainRequest.from_json(config["request"])
+    origin = {"id": job.id, "submitted": job.submitted}
+    request = replace(request, source=the_manifest(request.source, progress, stop), job=origin)
+    train(
+        request,
+        run_folder=job.folder,
+        device=config.get("device", "auto"),
+        overwrite=bool(config.get("overwrite")) or _is_own(request.name, origin),
+        progress=progress,
+        cancel=stop,
+    )
+
+
+def _is_own(name: str, origin: Mapping[str, Any]) -> bool:
+    """Did an earlier attempt at this job save the checkpoint, and die before it could say so?"""
+    folder = home() / "checkpoints" / name
+    if not folder.exists():
+        return False
+    try:
+        return bool(read_checkpoint(folder).card.training.get("job") == origin)
+    except ValueError:
+        return False
+
+
+def _study(job: Job, config: Mapping[str, Any], progress: Progress, stop: Cancel) -> None:
+    """One run of a study, or with no ``run`` its table and report, once every run is there."""
+    from cxrlab.studies.workers import run_here
+    from cxrlab.workflows.study import prepare
+
+    given = {name: value for name, value in config.items() if name not in ("run", "source", "out", "members")}
+    given.pop("metrics_folder", None)
+    study = prepare(
+        given.pop("study"),
+        the_manifest(Path(config["source"]), progress, stop),
+        Path(config["out"]),
+        resume=True,
+        members=Path(config["members"]) if config.get("members") else None,
+        **given,
+    )
+    if not config.get("run"):
+        study.run(progress=progress, cancel=stop)
+        return
+    runs = [run for run in study.plan.members if run.id == config["run"]]
+    run_here(study.site, runs, progress, stop)
+
+
+def _evaluate(job: Job, config: Mapping[str, Any], progress: Progress, stop: Cancel) -> None:
+    from cxrlab.workflows.evaluate import evaluate_manifest
+
+    evaluate_manifest(
+        the_manifest(Path(config["source"]), progress, stop),
+        config["checkpoints"],
+        part=config.get("part", "all"),
+        task=config.get("task", ""),
+        device=config.get("device", "auto"),
+        progress=progress,
+        cancel=stop,
+    )
