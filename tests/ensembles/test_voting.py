@@ -66,6 +66,17 @@ def test_votes_of_the_specification() -> None:
     assert decisions.tolist() == [0]
 
 
+def test_votes_and_mean_probabilities_can_disagree() -> None:
+    """Spec 3.5: two of three vote for class 1, the mean is highest for class 0; and ten labels of patches."""
+    logits = np.array([[4, 0, 0, 0], [0, 0.3, 0.1, 0], [0, 0.2, 0, 0.1]])
+    scores = (np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True))[:, None]
+    shares, decisions = vote_shares(scores)
+    assert np.allclose(shares, [[0.333333, 0.666667, 0, 0]], atol=1e-6)
+    assert decisions.tolist() == [1]
+    assert np.allclose(mean_scores(scores), [[0.46783672, 0.20088693, 0.16552136, 0.16575499]], atol=1e-8)
+    assert np.allclose(vote_shares(deciding([0, 0, 1, 2, 0, 3, 0, 1, 0, 0]))[0], [[0.6, 0.2, 0.1, 0.1]])
+
+
 def test_tie_goes_to_the_larger_summed_probability() -> None:
     """Spec 3.5: [0, 0, 1, 1, 2], where the last learner also gives class 1 more than class 0."""
     scores = deciding([0, 0, 1, 1, 2])

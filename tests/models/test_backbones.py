@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
+from torchvision.models.efficientnet import MBConv
 
 from cxrlab.models.registry import create_model, list_models, model_spec
 
@@ -35,7 +36,7 @@ FEATURES = {
     "efficientnet_b4": (17_548_616, 125_200),
 }
 POOLED = {"mobilenet_v2": 1280, "vgg19": 512, "densenet121": 1024, "efficientnet_b4": 1792}
-# Spec 1.3, 1.7, 1.10, 1.11, 1.12: billions of multiplications by side, of a linear head and of features alone
+# Spec 1.3, 1.7, 1.12: billions of multiplications by side, with a linear head
 GMACS = {
     ("densenet161", 224): 7.7257,
     ("inception_v3", 299): 5.7112,
@@ -45,6 +46,24 @@ GMACS = {
     ("covid_net", 224): 4.8537,
     ("pepx_resnet", 224): 1.9968,
     ("resnet18", 224): 1.8136,
+}
+# Spec 1.8, 1.10, 1.11, 4: the same of the features alone
+FEATURES_GMACS = {
+    ("efficientnet_b4", 224): 1.5019,
+    ("efficientnet_b4", 380): 4.392,
+    ("efficientnet_b5", 150): 1.1707,
+    ("efficientnet_b5", 224): 2.3544,
+    ("efficientnet_b5", 456): 10.2643,
+    ("vgg19", 150): 8.3785,
+    ("vgg19", 224): 19.5084,
+    ("resnet50", 150): 1.9885,
+    ("resnet50", 224): 4.0871,
+    ("densenet121", 150): 1.2584,
+    ("densenet121", 224): 2.8331,
+    ("mobilenet_v2", 224): 0.2995,
+    ("inception_v3", 224): 2.8359,
+    ("resnetv2_50", 224): 4.0871,
+    ("xception", 224): 4.5508,
 }
 
 
@@ -89,12 +108,33 @@ def test_totals_of_the_papers_systems() -> None:
     assert counts(on_meta("mobilenet_v2", 2, head="mlp_64_64_64_32_32"))[0] == 2_317_378
 
 
+def multiplications(network: nn.Module, side: int) -> float:
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network.eval()(torch.empty(1, 3, side, side, device="meta"))
+    return counter.get_total_flops() / 2
+
+
 @pytest.mark.parametrize(("name", "side"), GMACS)
 def test_multiplications_are_those_of_the_spec(name: str, side: int) -> None:
-    network = on_meta(name, 3 if name == "pepx_resnet" else 4).eval()
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        network(torch.empty(1, 3, side, side, device="meta"))
-    assert counter.get_total_flops() / 2e9 == pytest.approx(GMACS[name, side], abs=1e-4)
+    network = on_meta(name, 3 if name == "pepx_resnet" else 4)
+    assert multiplications(network, side) / 1e9 == pytest.approx(GMACS[name, side], abs=1e-4)
+
+
+@pytest.mark.parametrize(("name", "side"), FEATURES_GMACS)
+def test_multiplications_of_the_features_are_those_of_the_spec(name: str, side: int) -> None:
+    network = on_meta(name, 1, head="mlp_512_64_32")
+    head = sum(layer.weight.numel() for layer in network.modules() if isinstance(layer, nn.Linear))
+    assert (multiplications(network, side) - head) / 1e9 == pytest.approx(FEATURES_GMACS[name, side], abs=1e-4)
+
+
+def test_five_learners_together() -> None:
+    """Spec 4: 60.989 billions an image."""
+    assert sum(list(GMACS.values())[:5]) == pytest.approx(60.989, abs=1e-3)
+
+
+def test_efficientnet_b5_has_39_blocks() -> None:
+    """Spec 2, row 33: the text says 38."""
+    assert sum(isinstance(module, MBConv) for module in on_meta("efficientnet_b5").modules()) == 39
 
 
 def check_forward_and_backward(name: str, side: int, **options: object) -> torch.Size:
@@ -123,13 +163,16 @@ def test_forward_and_backward_at_the_smallest_size(name: str) -> None:
     assert len(shape) == 4  # (1, K, h, w): a feature map, not a vector
 
 
-@pytest.mark.parametrize("name", [name for name in list_models() if not model_spec(name).own_size])
+@pytest.mark.parametrize("name", [name for name in list_models() if model_spec(name).smallest_size > 32])
 def test_nothing_smaller_is_legal(name: str) -> None:
     """Below it a map would vanish; sides under 32 px are not offered at all."""
-    side = model_spec(name).smallest_size
-    if side > 32:
-        with pytest.raises(RuntimeError):
-            on_meta(name).eval()(torch.empty(1, 3, side - 1, side - 1, device="meta"))
+    side = model_spec(name).smallest_size - 1
+    with pytest.raises(RuntimeError):
+        on_meta(name).eval()(torch.empty(1, 3, side, side, device="meta"))
+
+
+def test_inception_alone_needs_more_than_32_pixels() -> None:
+    assert {name for name in list_models() if model_spec(name).smallest_size != 32} == {"inception_v3"}
 
 
 @pytest.mark.long
@@ -160,6 +203,31 @@ def test_shapes_of_the_last_map(name: str, side: int, shape: tuple[int, ...]) ->
     )
     network(torch.empty(1, 3, side, side, device="meta"))
     assert maps == [shape]
+
+
+@pytest.mark.parametrize(
+    ("name", "part", "shape"),
+    [
+        ("vgg19", "features", (512, 4, 4)),
+        ("resnet50", "layer4", (2048, 5, 5)),
+        ("densenet121", "features", (1024, 4, 4)),
+    ],
+)
+def test_features_of_the_binary_comparators_at_150_pixels(name: str, part: str, shape: tuple[int, ...]) -> None:
+    """Spec 1.10."""
+    network, maps = on_meta(name).eval(), []
+    network.get_submodule(part).register_forward_hook(
+        lambda _module, _inputs, output: maps.append(tuple(output.shape[1:]))
+    )
+    network(torch.empty(1, 3, 150, 150, device="meta"))
+    assert maps == [shape]
+
+
+def test_the_auxiliary_head_as_the_published_code_left_it() -> None:
+    """Spec 1.3: with 1000 outputs there, 25,120,460 parameters."""
+    network = on_meta("inception_v3", aux=True)
+    network.AuxLogits.fc = nn.Linear(768, 1000, device="meta")
+    assert counts(network) == (25_120_460, 36_224)
 
 
 def test_inception_with_its_auxiliary_head() -> None:
