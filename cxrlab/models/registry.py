@@ -126,8 +126,9 @@ def model_spec(name: str) -> ModelSpec:
     """Facts of one network. Raises ValueError naming the nearest known names."""
     _load_builders()
     if name not in _SPECS:
-        near = difflib.get_close_matches(name, _SPECS, n=3) or sorted(_SPECS)
-        raise ValueError(f"Unknown model {name!r}; nearest: {', '.join(near)}. `cxrlab models` lists all.")
+        near = difflib.get_close_matches(name, _SPECS, n=3)
+        nearest = f"nearest: {', '.join(near)}. " if near else ""
+        raise ValueError(f"Unknown model {name!r}; {nearest}`cxrlab models` lists all.")
     return _SPECS[name]
 
 

@@ -26,8 +26,9 @@ def recipe(name: str, profile: str = "paper") -> Recipe:
     """
     one_of("profile", profile, PROFILES)
     if name not in _RECIPES:
-        near = difflib.get_close_matches(name, _RECIPES, n=3) or list(_RECIPES)
-        raise ValueError(f"Unknown recipe {name!r}; nearest: {', '.join(near)}. `cxrlab recipes` lists all.")
+        near = difflib.get_close_matches(name, _RECIPES, n=3)
+        nearest = f"nearest: {', '.join(near)}. " if near else ""
+        raise ValueError(f"Unknown recipe {name!r}; {nearest}`cxrlab recipes` lists all.")
     return _RECIPES[name](profile)
 
 

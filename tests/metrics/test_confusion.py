@@ -41,6 +41,14 @@ def test_equals_scikit_learn_on_any_answers(pair):
     assert matrix.macro_f1 == pytest.approx(expected, abs=1e-12)
 
 
+def test_the_printed_test_set_of_efficientnetb5():
+    """Spec 2, row 34, from TP 370, FP 43, TN 191 of 624: the printed F1 of .900 is none of the three."""
+    matrix = ConfusionMatrix(("normal", "pneumonia"), np.array([[191, 43], [20, 370]]))
+    weighted = matrix.f1 @ matrix.support / matrix.n
+    assert (matrix.precision[1], matrix.recall[1], matrix.accuracy) == pytest.approx((0.896, 0.949, 0.899), abs=5e-4)
+    assert (matrix.f1[1], matrix.macro_f1, weighted) == pytest.approx((0.9217, 0.890, 0.898), abs=5e-4)
+
+
 @given(answers)
 @settings(max_examples=30, deadline=None)
 def test_specificity_is_recall_of_the_rest(pair):

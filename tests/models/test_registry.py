@@ -28,6 +28,8 @@ def test_the_head_has_as_many_outputs_as_asked_for(num_classes: int) -> None:
 def test_refusals() -> None:
     with pytest.raises(ValueError, match="Unknown model 'resnet81'; nearest: resnet18"):
         create_model("resnet81", num_classes=4)
+    with pytest.raises(ValueError, match=r"^Unknown model 'zzz'; `cxrlab models` lists all\.$"):
+        create_model("zzz", num_classes=4)
     with pytest.raises(ValueError, match="num_classes must be at least 1, got 0"):
         create_model("resnet18", num_classes=0)
     with pytest.raises(ValueError, match="resnet18 does not take these options: wings"):

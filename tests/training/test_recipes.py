@@ -101,6 +101,64 @@ def test_ai_covid_as_released_weights_classes_and_penalises_dense_layers() -> No
     assert (config.optimiser, config.learning_rate, config.batch_size, config.patience) == ("sgd", 1e-4, 64, 7)
 
 
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("loss", ["cross_entropy", "weighted", "focal"])
+@pytest.mark.parametrize("network", ["efficientnet-b5", "vgg19", "resnet50", "densenet121"])
+def test_settings_of_efficientnetb5_and_its_comparators(network: str, loss: str, profile: str) -> None:
+    """Spec 1.10; a patience of 1 in Keras is 0 in torch."""
+    found = recipe(f"{network}-{loss}", profile)
+    config, changed = found.config, found.augmentation
+    assert (config.optimiser, config.learning_rate, config.epochs, config.batch_size) == ("adam", 0.01, 100, 32)
+    assert (config.schedule, config.plateau_factor, config.plateau_patience) == ("plateau", 0.3, 0)
+    assert (config.monitor, config.patience, config.unfreeze, config.reduction) == ("objective", 5, 0.0, "mean")
+    assert (found.preprocessing.size, found.validation, found.model.options) == (150, 0.2, {"head": "mlp_512_64_32"})
+    assert (changed.rotation_deg, changed.scale, changed.zoom, changed.translation) == (72, 0.2, "linear", 0.1)
+    assert (changed.contrast, changed.brightness, changed.fill) == (0.2, 0.2, "reflect")
+    assert (changed.flip, changed.vertical_flip) == (0.5, 0.5)
+    assert (config.loss, config.class_weights) == {
+        "cross_entropy": ("cross_entropy", "none"),
+        "weighted": ("cross_entropy", "balanced"),
+        "focal": ("focal", "normalised"),
+    }[loss]
+
+
+@pytest.mark.parametrize("network", ["mobilenet_v2", "inception_v3", "resnetv2_50", "xception"])
+@pytest.mark.parametrize(("end", "decay"), [("", 0.0), ("-unfreeze-33", 1e-4), ("-unfreeze-55", 1e-4)])
+def test_settings_of_the_lightweight_networks(network: str, end: str, decay: float) -> None:
+    """Spec 1.11."""
+    found = recipe(f"lightweight-{network}{end}")
+    config, changed = found.config, found.augmentation
+    assert (config.optimiser, config.learning_rate, config.weight_decay) == ("adam", 1e-3, decay)
+    assert (config.epochs, config.batch_size, config.monitor, config.patience) == (40, 32, "accuracy", 10)
+    assert (config.loss, config.class_weights, config.sampling) == ("cross_entropy", "none", ("minority:parity",))
+    assert (changed.rotation_deg, changed.scale, changed.zoom, changed.flip) == (40, 0.2, "inwards", 0.5)
+    assert (found.preprocessing.size, found.preprocessing.std, found.validation) == (224, (1.0, 1.0, 1.0), 0.1)
+    assert found.model.options == {"head": "mlp_64_64_64_32_32"}
+
+
+@pytest.mark.parametrize("network", ["pepx-resnet", "pepx-resnet18", "pepx-covid-net"])
+def test_settings_of_pepx_resnet_and_its_comparators(network: str) -> None:
+    """Spec 1.12."""
+    plain, focal = (recipe(f"{network}-{loss}") for loss in ("cross_entropy", "focal"))
+    assert (focal.config.loss, focal.config.focal_gamma, focal.config.reduction) == ("focal", 1.0, "mean")
+    assert plain.config.loss == "cross_entropy"
+    for found in (plain, focal):
+        config = found.config
+        assert (config.optimiser, config.learning_rate, config.weight_decay) == ("adam", 1e-3, 0.0)
+        assert (config.epochs, config.batch_size, config.class_weights) == (50, 32, "none")
+        assert (found.preprocessing.size, found.pretrained, found.model.num_classes) == (224, False, 3)
+        assert found.augmentation.changes_nothing
+    assert recipe("pepx-covid-net-focal").model.options == {"preset": "compact"}
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_covid_net_is_trained_as_the_five_learners_but_from_scratch(profile: str) -> None:
+    """Spec 1.7."""
+    found, learner = recipe("covid-net", profile), recipe("flannel-resnet152", profile)
+    assert (found.config, found.preprocessing) == (learner.config, learner.preprocessing)
+    assert (found.pretrained, found.model.options) == (False, {"preset": "flannel"})
+
+
 def test_the_lightweight_shares_are_the_paper_s() -> None:
     shares = [recipe(f"lightweight-mobilenet_v2{end}").config.unfreeze for end in ("", "-unfreeze-33", "-unfreeze-55")]
     assert shares == [0.0, pytest.approx(1 / 3), 0.55]
@@ -118,6 +176,8 @@ def test_the_smaller_class_is_repeated_to_parity(tmp_path: Path) -> None:
 def test_unknown_names_are_answered_with_the_nearest() -> None:
     with pytest.raises(ValueError, match="Unknown recipe 'flannel-resnet'; nearest: flannel-res"):
         recipe("flannel-resnet")
+    with pytest.raises(ValueError, match=r"^Unknown recipe 'zzz'; `cxrlab recipes` lists all\.$"):
+        recipe("zzz")
     with pytest.raises(ValueError, match="profile must be one of paper, release, got 'best'"):
         recipe("covid-net", "best")
 
