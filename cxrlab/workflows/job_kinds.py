@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -50,19 +51,20 @@ def _train(job: Job, config: Mapping[str, Any], progress: Progress, stop: Cancel
     request = TrainRequest.from_json(config["request"])
     origin = {"id": job.id, "submitted": job.submitted}
     request = replace(request, source=the_manifest(request.source, progress, stop), job=origin)
+    checkpoints = Path(config.get("checkpoints") or home() / "checkpoints")
     train(
         request,
         run_folder=job.folder,
+        checkpoints=checkpoints,
         device=config.get("device", "auto"),
-        overwrite=bool(config.get("overwrite")) or _is_own(request.name, origin),
+        overwrite=bool(config.get("overwrite")) or _is_own(checkpoints / request.name, origin),
         progress=progress,
         cancel=stop,
     )
 
 
-def _is_own(name: str, origin: Mapping[str, Any]) -> bool:
+def _is_own(folder: Path, origin: Mapping[str, Any]) -> bool:
     """Did an earlier attempt at this job save the checkpoint, and die before it could say so?"""
-    folder = home() / "checkpoints" / name
     if not folder.exists():
         return False
     try:
@@ -98,7 +100,7 @@ def _evaluate(job: Job, config: Mapping[str, Any], progress: Progress, stop: Can
 
     evaluate_manifest(
         the_manifest(Path(config["source"]), progress, stop),
-        config["checkpoints"],
+        [Path(name) if "/" in name or os.sep in name else name for name in config["checkpoints"]],
         part=config.get("part", "all"),
         task=config.get("task", ""),
         device=config.get("device", "auto"),

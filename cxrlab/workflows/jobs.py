@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -9,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from cxrlab.cards import CheckpointError, checked_name
-from cxrlab.catalogue import find_checkpoint
+from cxrlab.catalogue import checkpoint_roots, find_checkpoint
 from cxrlab.config import home
+from cxrlab.data.manifest import label_counts
 from cxrlab.jobs.attempt import attempt
 from cxrlab.jobs.backend import Jobs, JobStatus
 from cxrlab.jobs.devices import Gpu, cpu_jobs, nvml_gpus
@@ -19,6 +21,7 @@ from cxrlab.jobs.local import LocalJobs
 from cxrlab.jobs.queue import JobQueue
 from cxrlab.jobs.run_files import RunStatus, read_log, read_metrics
 from cxrlab.jobs.supervisor import Supervisor
+from cxrlab.workflows.data_sets import PHANTOM, the_manifest
 from cxrlab.workflows.job_failures import failure_sentence
 from cxrlab.workflows.job_kinds import do
 from cxrlab.workflows.training_card import TrainRequest
@@ -34,11 +37,14 @@ __all__ = [
     "Jobs",
     "RunStatus",
     "State",
+    "checkpoint_folder",
     "cpu_jobs",
+    "free_name",
     "nvml_gpus",
     "open_jobs",
     "read_log",
     "read_metrics",
+    "retry",
     "run_job",
     "submit_evaluation",
     "submit_study",
@@ -73,31 +79,70 @@ def submit_training(
     priority: int = 0,
     device: str = "auto",
     overwrite: bool = False,
+    checkpoints: Path | None = None,
     jobs: Jobs | None = None,
 ) -> Job:
-    """Hand in a training; its checkpoint appears in ``CXRLAB_HOME/checkpoints`` when it is done.
+    """Hand in a training; its checkpoint appears when it is done.
 
     Args:
         gpus: None: one where there is one and the device is not ``cpu``. overwrite: replace a checkpoint of this name.
+        checkpoints: where the checkpoint's folder goes; default ``CXRLAB_HOME/checkpoints``.
 
     Raises:
-        JobError: when the name is taken by a checkpoint or by a living job. ValueError: for an illegal name.
+        JobError: when the name is taken by a checkpoint, a shipped one included, or by a living job.
+        ValueError: for an illegal name.
+        ManifestError: when the manifest can not be read.
     """
     jobs = jobs or open_jobs()
     name = checked_name(request.name)
-    if not overwrite and (home() / "checkpoints" / name).exists():
+    folder = (checkpoints or home() / "checkpoints").resolve() / name
+    if not overwrite and folder.exists():
         raise JobError(f"A checkpoint named {name} exists already; choose another name or overwrite it.")
+    if checkpoints is None and _is_shipped(name):
+        raise JobError(f"A checkpoint named {name} came with cxrlab and would hide the new one; choose another name.")
     for job in jobs.list(ALIVE):
-        if job.kind == "train" and job.config["request"]["name"] == name:
+        if checkpoint_folder(job) == folder:
             raise JobError(f"Job {job.id} trains a checkpoint named {name} already; choose another name or cancel it.")
-    source = request.source if str(request.source) == "phantom" else request.source.resolve()
-    config = {"request": replace(request, source=source).to_json(), "device": device, "overwrite": overwrite}
+    weights = request.weights_file.resolve() if request.weights_file else None  # jobs run in another folder
+    request = replace(request, source=_lasting(request.source), weights_file=weights)
+    config: dict[str, Any] = {"request": request.to_json(), "device": device, "overwrite": overwrite}
+    config |= {"checkpoints": str(folder.parent)} if checkpoints else {}
     return jobs.submit("train", config, title=request.title or name, gpus=_gpus(gpus, device), priority=priority)
+
+
+def checkpoint_folder(job: Job) -> Path | None:
+    """Where the checkpoint of a training is or will be; None for other kinds."""
+    if job.kind != "train":
+        return None
+    return Path(job.config.get("checkpoints") or home() / "checkpoints").resolve() / str(job.config["request"]["name"])
+
+
+def free_name(wanted: str, *, jobs: Jobs | None = None) -> str:
+    """``wanted``, or with the first number behind it that no checkpoint and no training that waits or works has."""
+    taken = {folder.name for job in (jobs or open_jobs()).list(ALIVE) if (folder := checkpoint_folder(job))}
+    numbered = (f"{wanted}-{number}" for number in itertools.count(2))
+    return next(
+        name
+        for name in itertools.chain([wanted], numbered)
+        if name not in taken and not any((root / name).exists() for root in checkpoint_roots())
+    )
+
+
+def _is_shipped(name: str) -> bool:
+    return any((root / name).exists() for root in checkpoint_roots() if root != home() / "checkpoints")
+
+
+def _lasting(source: Path) -> Path:
+    """A manifest as a job in another working directory finds it. Raises ManifestError when it can not be read."""
+    if str(source) == PHANTOM and not source.exists():
+        return source
+    label_counts(source)
+    return source.resolve()
 
 
 def submit_evaluation(
     source: Path,
-    checkpoints: Sequence[str],
+    checkpoints: Sequence[str | Path],
     *,
     part: str = "all",
     task: str = "",
@@ -108,17 +153,24 @@ def submit_evaluation(
 ) -> Job:
     """Hand in an evaluation; its results are then found by Evaluate without computing.
 
+    Args:
+        checkpoints: names, or folders as paths.
+
     Raises:
-        CheckpointError: for an unknown checkpoint. JobError.
+        CheckpointError: for an unknown checkpoint. ManifestError: when the manifest can not be read. JobError.
     """
-    for name in checkpoints:
-        find_checkpoint(name)
+    found = [find_checkpoint(name) for name in checkpoints]
     if not checkpoints:
         raise CheckpointError("An evaluation needs at least one checkpoint; name one.")
-    source = source if str(source) == "phantom" else source.resolve()
-    config = {"source": str(source), "checkpoints": list(checkpoints), "part": part, "task": task, "device": device}
-    title = f"{', '.join(checkpoints)} on {source.name}"
+    source = _lasting(source)
+    given = [str(name.resolve()) if isinstance(name, Path) else name for name in checkpoints]
+    config = {"source": str(source), "checkpoints": given, "part": part, "task": task, "device": device}
+    title = f"{', '.join(info.name for info in found)} on {_set_name(source)}"
     return (jobs or open_jobs()).submit("evaluate", config, title=title, gpus=_gpus(gpus, device), priority=priority)
+
+
+def _set_name(source: Path) -> str:
+    return source.name if source.suffix != ".csv" else f"{source.parent.name}/{source.name}"
 
 
 def submit_study(
@@ -140,12 +192,15 @@ def submit_study(
         gpus: of each network. **given: further arguments of :func:`cxrlab.workflows.study.prepare`.
 
     Raises:
-        As ``prepare``. JobError.
+        As ``prepare``. JobError: when living jobs work on the study in this folder.
     """
     from cxrlab.workflows.study import prepare
 
     jobs, out = jobs or open_jobs(), out.resolve()
-    source = source if str(source) == "phantom" else source.resolve()
+    for job in jobs.list(ALIVE):
+        if job.kind == "study" and job.config["out"] == str(out):
+            raise JobError(f"Job {job.id} works on the study in {out.name} already; wait for it or cancel it first.")
+    source = the_manifest(source).resolve()
     study = prepare(name, source, out, resume=resume, **given)
     members = given.pop("members", None)
     device = str(given.get("device", "auto"))
@@ -169,6 +224,38 @@ def submit_study(
     title = f"{name}: ensembles and tables"
     last = jobs.submit("study", config, title=title, priority=priority, after=list(ids.values()))
     return [*submitted, last]
+
+
+def retry(id_: int, *, overwrite: bool = False, jobs: Jobs | None = None) -> Job:
+    """Hand in the work of an ended job once more: a new job with a fresh folder, which starts from the beginning.
+
+    Args:
+        overwrite: replace the checkpoint that a training has made.
+
+    Raises:
+        JobError: while the job is alive, when a living job does the same, or when the checkpoint exists already.
+    """
+    jobs = jobs or open_jobs()
+    job = jobs.status(id_).job
+    if job.is_alive:
+        raise JobError(f"Job {id_} is {job.state}; it can be retried when it has ended.")
+    if job.kind == "train":
+        given = job.config
+        return submit_training(
+            TrainRequest.from_json(given["request"]),
+            gpus=job.gpus,
+            priority=job.priority,
+            device=given.get("device", "auto"),
+            overwrite=overwrite or bool(given.get("overwrite")),
+            checkpoints=Path(given["checkpoints"]) if given.get("checkpoints") else None,
+            jobs=jobs,
+        )
+    others = jobs.list()
+    for each in others:
+        if each.is_alive and each.config == job.config:
+            raise JobError(f"Job {each.id} does the same already; wait for it or cancel it first.")
+    after = [each.id for each in others if each.id in job.after]
+    return jobs.submit(job.kind, job.config, title=job.title, gpus=job.gpus, priority=job.priority, after=after)
 
 
 def _gpus(given: int | None, device: str) -> int:
