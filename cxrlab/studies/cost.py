@@ -26,8 +26,19 @@ class Cost:
 
     def sentence(self, workers: int) -> str:
         """For the user, before the start."""
-        minutes = self.seconds / max(1, workers) / 60
-        return f"{self.runs} networks to train, about {minutes:.0f} minutes on this machine with {workers} at once."
+        if not self.runs:
+            return "No network is left to train."
+        networks = "1 network" if self.runs == 1 else f"{self.runs} networks"
+        time_left = _words(self.seconds / max(1, workers))
+        return f"{networks} to train, about {time_left} on this machine with {workers} at once."
+
+
+def _words(seconds: float) -> str:
+    """``40 s``, ``7 min``, ``3 h 20 min``."""
+    minutes = round(seconds / 60)
+    if minutes < 1:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def estimate(plan: StudyPlan, images: StudyImages, done: set[str], *, threads: int) -> Cost:

@@ -137,13 +137,22 @@ def study_images(plan: StudyPlan, source: Path, *, images: int = 0, folds: int =
 
 
 def _manifest(plan: StudyPlan, source: Path) -> Manifest:
-    """The rows of the plan's task and source."""
-    manifest = read_manifest(source, labels=CXR4)
+    """The rows of the plan's task, source and view. Raises StudyError when one of its classes has none."""
+    manifest = read_manifest(source)
+    listed, manifest = manifest.label_ids, manifest.with_labels(CXR4)
+    if not len(manifest):
+        raise StudyError(
+            f"The study {plan.name} needs images of {', '.join(CXR4.ids)}; {source.name} has {', '.join(listed)}."
+        )
     for column, wanted in (("source", plan.source), ("view", plan.view)):
         if wanted:
             manifest = manifest.select([row.path for row in manifest.rows if getattr(row, column) == wanted])
         if not len(manifest):
             raise StudyError(f"The study {plan.name} needs images of the {column} {wanted}; {source.name} has none.")
+    labels, mapping = task_classes(plan.task)
+    present = {mapping.get(label, label) for label in manifest.label_ids}
+    if absent := [id_ for id_ in labels.ids if id_ not in present]:
+        raise StudyError(f"The study {plan.name} needs images of {', '.join(absent)}; {source.name} has none.")
     return manifest
 
 

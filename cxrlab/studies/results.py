@@ -20,7 +20,7 @@ DRAWS = 2000
 PER_CLASS = ("f1", "auc", "precision", "recall")
 OVERALL = ("macro_f1", "accuracy", "balanced_accuracy")
 AP_VIEW = "AP"
-LEAST_POSITIVES = 5  # fewer in a part say nothing: no row
+LEAST_POSITIVES = 5  # fewer in a part say nothing: no row and no comparison
 
 
 class StudyTable:
@@ -98,6 +98,8 @@ class StudyTable:
         bootstrap = PatientBootstrap.of(first.patients, draws=self.draws)
         for name in comparison.metrics:
             metric, _, class_id = name.partition(":")
+            if _positives(first, class_id or "all") < LEAST_POSITIVES:
+                continue
             a, b = (
                 np.stack([_values(one, first, class_id or "all", metric) for one in self._all[system]]).mean(axis=0)
                 for system in (comparison.a, comparison.b)

@@ -13,11 +13,13 @@ from typing import Any
 
 from cxrlab.predictions import Predictions
 from cxrlab.studies.images import StudyError
-from cxrlab.studies.plan import CombinerRun, MemberRun
+from cxrlab.studies.plan import CombinerRun, MemberRun, StudyPlan
 
 RUN_FILE = "run.json"
 STUDY_FILE = "study.json"
 MAPS_FILE = "maps.npz"
+SHARED_FACTS = ("dataset_digest", "labels", "scale", "view", "seed")
+"""What a study and the one whose outputs it borrows must have in common, for the same folds."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,22 @@ class StudyFolder:
             predictions.save(temporary)
             temporary.replace(folder / f"{part}.npz")
         write_json(folder / RUN_FILE, {"id": id_, **facts, "created": now()})
+
+    def check_borrowed(self, plan: StudyPlan, facts: Mapping[str, Any]) -> None:
+        """Raise StudyError unless the borrowed folder has every output that the plan needs, for the same images."""
+        if self.borrowed is None:
+            return
+        path = self.borrowed / STUDY_FILE
+        if not path.exists():
+            raise StudyError(f"{self.borrowed} must be the folder of a study whose networks are trained; it is not.")
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        if different := [name for name in SHARED_FACTS if stored.get(name) != facts[name]]:
+            raise StudyError(
+                f"{self.borrowed} is of another {', '.join(different)} than this study; give the same to both."
+            )
+        needed = {id_ for run in plan.combiners for ids in run.members for id_ in ids}
+        if missing := sorted(id_ for id_ in needed if not (self.borrowed / "runs" / id_ / RUN_FILE).exists()):
+            raise StudyError(f"{self.borrowed} lacks {len(missing)} runs, first {missing[0]}; finish that study first.")
 
     def claim(self, facts: Mapping[str, Any], *, resume: bool) -> None:
         """Begin the study here, or go on with it.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cxrlab import __version__
-from cxrlab.progress import Cancel, Progress, check, never, silent
+from cxrlab.progress import Cancel, Cancelled, Progress, check, never, silent
 from cxrlab.studies.catalogue import STUDIES, plan_study
 from cxrlab.studies.figures import Figure, Paired
 from cxrlab.studies.images import StudyError, StudyImages
@@ -18,10 +18,17 @@ from cxrlab.studies.results import StudyTable
 from cxrlab.studies.store import StudyFolder, now, write_json
 from cxrlab.studies.workers import Site, run_here, run_in_processes
 
-__all__ = ["SCALES", "STUDIES", "Figure", "Paired", "Study", "StudyDone", "StudyError", "prepare"]
+__all__ = ["SCALES", "STUDIES", "Figure", "Paired", "Study", "StudyDone", "StudyError", "StudyStopped", "prepare"]
 
 RESULTS_FILE = "results.json"
 TABLE_FILE = "table.csv"
+
+
+class StudyStopped(Cancelled):
+    """The study was stopped by the user; what is done stays."""
+
+    def __init__(self, folder: Path) -> None:
+        Exception.__init__(self, f"The study was stopped; with --resume it goes on from what {folder} holds.")
 
 
 @dataclass(frozen=True)
@@ -59,8 +66,15 @@ class Study:
         """Do every run that is not done yet, then put the table together.
 
         Raises:
-            StudyError, CacheError: one sentence each. Cancelled: what is finished stays, the rest is resumable.
+            StudyError, CacheError: one sentence each. StudyStopped: what is finished stays, the rest is resumable.
         """
+        try:
+            return self._run(progress, cancel)
+        except Cancelled as error:
+            raise StudyStopped(self.folder.path) from error
+
+    def _run(self, progress: Progress, cancel: Cancel) -> StudyDone:
+        check(cancel, "The study")
         self._build_caches(progress, cancel)
         left = [run for run in self.plan.members if not self.folder.is_done(run)]
         for runs in ([run for run in left if not run.starts_from], [run for run in left if run.starts_from]):
@@ -145,6 +159,7 @@ def prepare(
     site = Site(plan, chosen, source, out, seed, device)
     images = site.images()
     folder = StudyFolder(out, borrowed=members)
+    folder.check_borrowed(plan, _facts(site, images))
     folder.claim({**_facts(site, images), "command": command}, resume=resume)
     for number, split in enumerate(images.splits):
         split.save(out / f"split-{number + 1}.json")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -56,3 +58,16 @@ def test_a_source_that_is_not_there_is_said(tiny_plan: StudyPlan, manifest_file:
 def test_an_unknown_task_is_said(tiny_plan: StudyPlan, manifest_file: Path) -> None:
     with pytest.raises(ValueError, match="Task must be one of covid_vs_rest"):
         _ = study_images(replace(tiny_plan, task="five_class"), manifest_file).labels
+
+
+def test_a_manifest_without_the_study_s_classes_is_refused(
+    tiny_plan: StudyPlan, manifest_file: Path, tmp_path: Path
+) -> None:
+    for name, old, new in (("other", "covid19|viral|bacterial|normal", "clear"), ("some", "covid19", "normal")):
+        copy = tmp_path / name
+        shutil.copytree(manifest_file.parent, copy)
+        (copy / "index.csv").write_text(re.sub(old, new, manifest_file.read_text()))
+    with pytest.raises(StudyError, match=r"tiny needs images of covid19, viral, .*; index.csv has clear\.$"):
+        study_images(tiny_plan, tmp_path / "other" / "index.csv")
+    with pytest.raises(StudyError, match=r"The study tiny needs images of covid19; index.csv has none\."):
+        study_images(tiny_plan, tmp_path / "some" / "index.csv")

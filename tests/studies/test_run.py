@@ -19,14 +19,13 @@ import pytest
 from cxrlab.config import repository
 from cxrlab.labels import CXR4
 from cxrlab.metrics.confusion import confusion_of
-from cxrlab.progress import Cancelled
 from cxrlab.reports.study import write_study_report
 from cxrlab.studies import catalogue
 from cxrlab.studies.images import StudyError
 from cxrlab.studies.plan import MemberRun, StudyPlan
 from cxrlab.studies.results import two_sided
 from cxrlab.studies.store import StudyFolder
-from cxrlab.workflows.study import Study, prepare
+from cxrlab.workflows.study import Study, StudyStopped, prepare
 from cxrlab.workflows.study_maps import kept_maps
 from tests.studies.conftest import make_plan
 
@@ -157,11 +156,60 @@ def test_a_cancelled_study_goes_on_and_ends_with_the_same_table(
         asked += 1
         return asked > 12
 
-    with pytest.raises(Cancelled):
+    with pytest.raises(StudyStopped, match=r"The study was stopped; with --resume it goes on from what .*stopped holds"):
         ready(manifest_file, out).run(cancel=cancel)
     assert not (out / "results.json").exists()
     ready(manifest_file, out, resume=True).run()
     assert results(out) == results(finished)
+
+
+def test_a_study_stopped_before_its_first_run_trains_nothing(
+    studied: StudyPlan, manifest_file: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(StudyStopped):
+        ready(manifest_file, tmp_path / "stopped").run(cancel=lambda: True)
+    assert not (tmp_path / "stopped" / "runs").exists()
+
+
+def borrowing(plan: StudyPlan, monkeypatch: pytest.MonkeyPatch, **changes: object) -> None:
+    """The study "tiny" without networks of its own."""
+    other = replace(plan, members=(), needs_members=True, **changes)  # type: ignore[arg-type]
+    monkeypatch.setitem(catalogue.STUDIES, "tiny", lambda scale, **_: other)
+
+
+def test_outputs_of_another_study_of_the_same_images_can_be_borrowed(
+    finished: Path, manifest_file: Path, tiny_plan: StudyPlan, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    borrowing(tiny_plan, monkeypatch)
+    done = prepare("tiny", manifest_file, tmp_path / "new", scale="smoke", members=finished).run()
+    whole = {(row.system, row.variant, row.class_id, row.metric, row.dataset): row.mean for row in done.figures}
+    assert ("FLANNEL", "out-of-fold") in {key[:2] for key in whole}
+
+
+def test_outputs_that_do_not_belong_to_the_study_are_refused(
+    finished: Path, manifest_file: Path, tiny_plan: StudyPlan, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    borrowing(tiny_plan, monkeypatch)
+    with pytest.raises(StudyError, match="needs the outputs of another one; give its folder with --members"):
+        ready(manifest_file, tmp_path / "new")
+    for members, seed, sentence in (
+        (tmp_path / "none", 0, "none must be the folder of a study whose networks are trained; it is not"),
+        (finished, 1, "study is of another seed than this study"),
+    ):
+        with pytest.raises(StudyError, match=sentence):
+            prepare("tiny", manifest_file, tmp_path / "new", scale="smoke", seed=seed, members=members)
+    (finished / "runs" / "b-fold2" / "run.json").unlink()
+    with pytest.raises(StudyError, match="study lacks 1 runs, first b-fold2; finish that study first"):
+        prepare("tiny", manifest_file, tmp_path / "new", scale="smoke", members=finished)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_class_with_too_few_test_images_is_not_compared(
+    finished: Path, manifest_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cxrlab.studies.results.LEAST_POSITIVES", 30)  # of 32 a class
+    done = ready(manifest_file, finished, resume=True).run()
+    assert {paired.metric for paired in done.comparisons} == {"macro_f1"}
 
 
 KILLED = """
