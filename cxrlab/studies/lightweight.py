@@ -19,7 +19,8 @@ SHARES = ("33", "44", "55")
 SMALLEST = {"InceptionV3": 75}  # px that the network takes
 METRICS = ("accuracy", "auc:covid19", "f1:covid19")
 IMAGES_PER_CLASS = 866  # the paper has 268 of COVID-19 and 866 others
-LITE_EPOCHS = 6
+LITE_EPOCHS = 5
+LITE_IMAGES_PER_CLASS = 600
 PRETRAINING = "pretraining-mobilenetv2"
 
 
@@ -40,7 +41,7 @@ def lightweight_study(scale: Scale, *, profile: str = "paper", seed: int = 0) ->
                 for share in SHARES[:-1]
             ),
         ),
-        balanced_images=IMAGES_PER_CLASS,
+        balanced_images=LITE_IMAGES_PER_CLASS if scale.light else IMAGES_PER_CLASS,
         validation=VALIDATION_SHARE if scale.light else recipe("lightweight-mobilenet_v2", profile).validation,
         notes=_notes(scale),
     )
@@ -52,6 +53,7 @@ def _notes(scale: Scale) -> tuple[str, ...]:
     return (
         "Without ImageNet weights: the four networks are trained from scratch, nothing frozen; what is unfrozen starts "
         "from a MobileNetV2 trained here on pneumonia or normal, without any COVID-19 image.",
+        f"{2 * LITE_IMAGES_PER_CLASS} training images, the classes as even as they can be.",
     )
 
 

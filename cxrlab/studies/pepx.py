@@ -10,7 +10,7 @@ from cxrlab.studies.plan import VALIDATION_SHARE, Comparison, MemberRun, Scale, 
 from cxrlab.training.recipes import recipe
 
 IMAGES_PER_CLASS = 1000
-LITE_IMAGES_PER_CLASS = 500
+LITE_IMAGES_PER_CLASS = 400
 METRICS = ("accuracy", "macro_f1", "f1:covid19")
 SYSTEMS = {"ResNet18": "pepx-resnet18", "COVID-Net": "pepx-covid-net", "PEPX-ResNet": "pepx-resnet"}
 """System -> beginning of its recipes' names."""
@@ -20,7 +20,7 @@ ABLATIONS: dict[str, Mapping[str, Any]] = {
     "A=B=1, C=0": {"coefficients": (1.0, 1.0, 0.0)},
     "depth-wise": {"depthwise": True},
 }
-LITE_EPOCHS = 7
+LITE_EPOCHS = 6
 
 
 def pepx_study(scale: Scale, *, profile: str = "paper", seed: int = 0) -> StudyPlan:
@@ -44,7 +44,7 @@ def pepx_study(scale: Scale, *, profile: str = "paper", seed: int = 0) -> StudyP
         validation=VALIDATION_SHARE if scale.light else recipe("pepx-resnet-focal", profile).validation,
         notes=(
             "The three classes are Normal, Non-COVID pneumonia and COVID-19; seeds stand in place of folds.",
-            f"At most {images} training images of each class.",
+            f"{3 * images} training images, the classes as even as they can be.",
         ),
     )
 
