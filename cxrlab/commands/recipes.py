@@ -12,7 +12,7 @@ from cxrlab.commands.terminal import show, show_json, show_table
 from cxrlab.config import TrainConfig
 
 if TYPE_CHECKING:
-    from cxrlab.workflows.recipes import Recipe
+    from cxrlab.workflows.recipes import CombinerConfig, Recipe
 
 
 def recipes(
@@ -21,7 +21,7 @@ def recipes(
     as_json: Json = False,
 ) -> None:
     """The settings of every system of the five papers, by name."""
-    from cxrlab.workflows.recipes import all_recipes, one_recipe
+    from cxrlab.workflows.recipes import all_recipes, ensemble_settings, one_recipe
 
     if name:
         found = one_recipe(name, profile)
@@ -33,6 +33,10 @@ def recipes(
         return
     columns = ["name", "system", "network", "input", "loss", "optimiser", "rate", "batch", "epochs", "start"]
     show_table(columns, [_row(each) for each in everything])
+    show("")
+    show("Fitted on the outputs of trained members by cxrlab ensemble fit:")
+    columns = ["system", "kind", "loss", "weights", "reduction", "rate", "batch", "epochs", "repeated class:times"]
+    show_table(columns, [_ensemble_row(name, each) for name, each in ensemble_settings(profile).items()])
 
 
 def _row(recipe: Recipe) -> list[object]:
@@ -48,6 +52,14 @@ def _row(recipe: Recipe) -> list[object]:
         config.batch_size,
         config.epochs,
         "ImageNet" if recipe.pretrained else "scratch",
+    ]
+
+
+def _ensemble_row(name: str, config: CombinerConfig) -> list[object]:
+    return [
+        *(name, config.kind, config.loss + (f" {config.gamma:g}" if config.loss == "focal" else "")),
+        *(config.class_weights, config.reduction, f"{config.learning_rate:g}", config.batch_size, config.epochs),
+        " ".join(f"{index}:{factor}" for index, factor in config.oversample),
     ]
 
 

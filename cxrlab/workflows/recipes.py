@@ -9,11 +9,23 @@ from typing import Any, TypeVar
 
 from cxrlab.config import Augmentation, JsonConfig, Preprocessing, TrainConfig, one_of
 from cxrlab.data.manifest import label_counts
+from cxrlab.ensembles.combiner_config import CombinerConfig
 from cxrlab.labels import PROJECTIONS, LabelSet
 from cxrlab.training.recipe import PROFILES, Recipe
 from cxrlab.workflows.training_card import TrainRequest
 
-__all__ = ["PARTS", "PROFILES", "Recipe", "all_recipes", "model_request", "one_recipe", "recipe_request", "set_values"]
+__all__ = [
+    "PARTS",
+    "PROFILES",
+    "CombinerConfig",
+    "Recipe",
+    "all_recipes",
+    "ensemble_settings",
+    "model_request",
+    "one_recipe",
+    "recipe_request",
+    "set_values",
+]
 
 PARTS = ("config", "preprocessing", "augmentation", "options")
 Config = TypeVar("Config", bound=JsonConfig)
@@ -26,6 +38,22 @@ def all_recipes(profile: str = "paper") -> tuple[Recipe, ...]:
 
     one_of("profile", profile, PROFILES)
     return tuple(recipe(name, profile) for name in list_recipes())
+
+
+def ensemble_settings(profile: str = "paper") -> dict[str, CombinerConfig]:
+    """How FLANNEL, its variants and the stacked networks are fitted on trained members, by name.
+
+    Raises:
+        ValueError: for an unknown profile.
+    """
+    flannel = CombinerConfig.of("flannel", profile)
+    return {
+        "FLANNEL": flannel,
+        "FLANNEL w/o focal": flannel.without_focal(),
+        "FLANNEL w/o focal + sampling": flannel.without_focal().with_sampling(),
+        "Ensemble_MLP l1": CombinerConfig.of("mlp_l1", profile),
+        "Ensemble_MLP l2": CombinerConfig.of("mlp_l2", profile),
+    }
 
 
 def one_recipe(name: str, profile: str = "paper") -> Recipe:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from cxrlab.training.recipes import list_recipes
 from tests.commands.conftest import Run
 
@@ -12,6 +14,19 @@ def test_every_recipe_has_a_line(run: Run) -> None:
     ran = run("recipes")
     assert ran.exit_code == 0, ran.stderr
     assert all(name in ran.stdout for name in list_recipes())
+
+
+@pytest.mark.parametrize(
+    ("profile", "settings"),
+    [("paper", "focal 3 inverse_frequency mean 1e-05 20 200"), ("release", "focal 10 release sum 1e-05 20 40")],
+)
+def test_flannel_and_the_stacked_networks_are_listed_too(run: Run, profile: str, settings: str) -> None:
+    lines = {" ".join(line.split()) for line in run("recipes", "--profile", profile).stdout.splitlines()}
+    epochs = settings.split()[-1]
+    assert f"FLANNEL flannel {settings}" in lines
+    for system in ("FLANNEL w/o focal flannel", "Ensemble_MLP l1 mlp_l1", "Ensemble_MLP l2 mlp_l2"):
+        assert f"{system} cross_entropy none mean 1e-05 20 {epochs}" in lines
+    assert f"FLANNEL w/o focal + sampling flannel cross_entropy none mean 1e-05 20 {epochs} 0:10" in lines
 
 
 def test_one_recipe_in_full_with_what_is_assumed(run: Run) -> None:
