@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 
 from cxrlab.jobs import processes
 from cxrlab.jobs.devices import FindGpus, Gpu, Placement, cpu_jobs, nvml_gpus, placements
-from cxrlab.jobs.job import AT_WORK, ENDED, Job
+from cxrlab.jobs.job import AT_WORK, Job
 from cxrlab.jobs.launching import Launch, launch
 from cxrlab.jobs.queue import JobQueue
-from cxrlab.jobs.run_files import finished_epochs, last_words
+from cxrlab.jobs.run_files import finished_epochs
+from cxrlab.jobs.verdicts import bury, ending, is_due
 
-MOST_DEATHS = 2  # in a row without a finished epoch; one more and the job has failed
 LOOK_S = 0.25
 
 
@@ -122,48 +122,19 @@ class Supervisor:
 
     def _bury(self, job: Job, exit_code: int | None) -> None:
         """A process died without a verdict."""
-        if job.state == "stopping":
-            self.queue.finish(
-                job.id, "cancelled", token=job.token, exit_code=exit_code, reason="Stopped; it can be resumed."
-            )
-            return
-        progressed = finished_epochs(job.metrics_folder) > job.epochs
         rebooted = processes.is_of_an_earlier_boot(job.process_started)
         unborn = not job.pid and exit_code is None  # the supervisor before died as it began
-        deaths = (0 if progressed else job.deaths) + (not rebooted and not unborn)
-        how = "The machine was started anew" if rebooted else f"The process {_ending(exit_code)}"
-        if deaths > MOST_DEATHS:
-            words = last_words(job.folder)
-            said = f" Its last words: {words}" if words else ""
-            reason = f"{how}, {deaths} times without finishing an epoch; see the log.{_memory_hint(exit_code)}{said}"
-            self.queue.finish(job.id, "failed", token=job.token, exit_code=exit_code, reason=reason)
-            return
-        self.queue.requeue(
-            job.id,
-            token=job.token,
-            deaths=deaths,
-            exit_code=exit_code,
-            reason=f"{how}; it goes on from its last state.",
-        )
+        how = "The machine was started anew" if rebooted else f"The process {ending(exit_code)}"
+        bury(self.queue, job, how, exit_code=exit_code, counts=not rebooted and not unborn)
 
     def _start_waiting(self) -> None:
-        waiting = [job for job in self.queue.list(("queued",)) if job.backend == "local" and self._is_due(job)]
+        waiting = [job for job in self.queue.list(("queued",)) if job.backend == "local" and is_due(self.queue, job)]
         if not waiting:
             return
         gpus = self.gpus()
         fitting = [job for job in waiting if self._can_ever_fit(job, gpus)]
         for placement in placements(fitting, self._at_work(), gpus, self.cpu_slots):
             self._begin(placement)
-
-    def _is_due(self, job: Job) -> bool:
-        """Are the jobs before it done? One that ended otherwise ends this one too."""
-        for id_ in job.after:
-            earlier = self.queue.get(id_)
-            if earlier.state in ENDED and earlier.state != "done":
-                self.queue.fail_waiting(job.id, f"It waits for job {id_}, which is {earlier.state}; resume that first.")
-            if earlier.state != "done":
-                return False
-        return True
 
     def _can_ever_fit(self, job: Job, gpus: Sequence[Gpu]) -> bool:
         if job.gpus <= len(gpus):
@@ -186,15 +157,3 @@ class Supervisor:
         except OSError as error:
             reason = f"Its process could not be started ({error}); see whether the disk or the memory is full."
             self.queue.finish(job.id, "failed", token=token, reason=reason)
-
-
-def _ending(exit_code: int | None) -> str:
-    if exit_code is None:
-        return "vanished"
-    return f"was killed (signal {-exit_code})" if exit_code < 0 else f"ended without a word (exit code {exit_code})"
-
-
-def _memory_hint(exit_code: int | None) -> str:
-    if exit_code != -signal.SIGKILL:
-        return ""
-    return " That happens when memory runs out: try a smaller batch or input size."
