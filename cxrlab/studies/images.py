@@ -129,6 +129,8 @@ def study_images(plan: StudyPlan, source: Path, *, images: int = 0, folds: int =
         if plan.protocol == "benchmark"
         else [_held_out(manifest, plan.validation, seed=seed)]
     )
+    if plan.training_images:
+        splits = [_thinned(split, plan.training_images, seed) for split in splits]
     found = StudyImages(manifest, plan.task, tuple(splits))
     if not (images or plan.balanced_images):
         return found
@@ -172,6 +174,14 @@ def _shortened(split: Split, images: StudyImages, limits: Mapping[str, int], see
     }
     said = ", ".join(f"at most {count} {part} images" for part, count in limits.items())
     return replace(split, name=f"{split.name}, {said}", parts=parts)
+
+
+def _thinned(split: Split, count: int, seed: int) -> Split:
+    """At most so many training images, a random choice, so that the classes keep about their shares."""
+    paths = np.array(split.part("train"))
+    rows = np.sort(np.random.default_rng(seed).permutation(len(paths))[:count])
+    parts = {**split.parts, "train": tuple(map(str, paths[rows]))}
+    return replace(split, name=f"{split.name}, at most {count} train images", parts=parts)
 
 
 def _some(paths: Sequence[str], y_true: np.ndarray, count: int, seed: int) -> tuple[str, ...]:

@@ -193,6 +193,7 @@ class StudyPlan:
             of the development part).
         comparisons: pairs for the table. notes: sentences for the reader.
         balanced_images: most training images of each class, a random choice; 0: all.
+        training_images: most training images, a random choice of all; 0: all.
         validation: share of the development part that ``hold_out`` holds out.
         needs_members: the combiners use the kept outputs of another study's members.
     """
@@ -209,6 +210,7 @@ class StudyPlan:
     view: str = ""
     profile: str = "paper"
     balanced_images: int = 0
+    training_images: int = 0
     validation: float = VALIDATION_SHARE
     needs_members: bool = False
 

@@ -41,6 +41,23 @@ def test_the_training_part_can_be_balanced_and_every_part_shortened(tiny_plan: S
     assert set(Counter(short.y_true(short.part(0, "test")).tolist()).values()) == {2}
 
 
+def test_fewer_training_images_keep_the_classes_shares(tiny_plan: StudyPlan, manifest_file: Path) -> None:
+    whole = study_images(tiny_plan, manifest_file)
+    fewer = study_images(replace(tiny_plan, training_images=10), manifest_file)
+    assert len(fewer.part(0, "train")) == 10
+    assert set(fewer.part(0, "train")) < set(whole.part(0, "train"))
+    assert fewer.part(0, "validation") == whole.part(0, "validation")
+    assert fewer.part(0, "test") == whole.part(0, "test")
+    assert "at most 10 train images" in fewer.splits[0].name
+
+
+def test_losses_with_class_weights_are_compared_on_unbalanced_images() -> None:
+    from cxrlab.studies.catalogue import plan_study
+    from cxrlab.studies.plan import scale_named
+
+    assert plan_study("efficientnet-focal", scale_named("lite")).balanced_images == 0
+
+
 def test_the_plan_says_how_much_is_held_out(tiny_plan: StudyPlan, manifest_file: Path) -> None:
     few, many = (
         study_images(replace(tiny_plan, protocol="hold_out", validation=share), manifest_file).splits[0]
