@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -52,7 +53,20 @@ class JsonConfig:
         try:
             return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in data.items()})
         except TypeError as error:
-            raise ValueError(f"{cls.__name__} is incomplete: {error}.") from error
+            raise ValueError(_what_is_wrong(cls, data) or f"{cls.__name__} is incomplete: {error}.") from error
+
+
+def _what_is_wrong(config: type, data: Mapping[str, Any]) -> str:
+    """The sentence for the first value of another kind than its field's default; empty when none is."""
+    for spec in fields(config):
+        value, default = data.get(spec.name, spec.default), spec.default
+        if default is MISSING:
+            continue
+        if isinstance(default, int | float) and not isinstance(value, int | float):
+            return f"{spec.name} must be a number such as {default!r}, got {value!r}."
+        if isinstance(default, tuple) and not isinstance(value, list | tuple):
+            return f"{spec.name} must be a list such as {json.dumps(default)}, got {value!r}."
+    return ""
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,8 @@ def test_json_both_ways(config: Preprocessing | Augmentation | TrainConfig | Mod
         (lambda: TrainConfig(precision="fp8"), "precision must be one of fp32, bf16"),
         (lambda: TrainConfig.from_json({"epoch": 3}), "TrainConfig has no field epoch; it has "),
         (lambda: ModelConfig.from_json({"name": "resnet18"}), "ModelConfig is incomplete"),
+        (lambda: TrainConfig.from_json({"epochs": "abc"}), r"^epochs must be a number such as 14, got 'abc'\.$"),
+        (lambda: Preprocessing.from_json({"mean": 0.5}), r"^mean must be a list such as \[0\.485, .*\], got 0\.5\.$"),
     ],
 )
 def test_refusals(make: object, sentence: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from cxrlab.cards import ModelCard, checked_name
 from cxrlab.checkpoints import find_checkpoint, load_checkpoint, save_checkpoint
-from cxrlab.config import Augmentation, Preprocessing, home
+from cxrlab.config import Augmentation, Preprocessing, TrainConfig, home
 from cxrlab.data.cache import build_cache
 from cxrlab.data.manifest import Manifest, read_manifest
 from cxrlab.data.splits import Split, benchmark_split, hold_out
@@ -55,7 +56,7 @@ def train(
     Args:
         run_folder: state and history; default ``CXRLAB_HOME/training/<name>``. One that was interrupted is resumed.
         checkpoints: where the checkpoint folder goes; default ``CXRLAB_HOME/checkpoints``.
-        overwrite: replace a checkpoint of this name.
+        overwrite: replace a checkpoint of this name, and the finished run behind it where that had other settings.
 
     Raises:
         TrainingError, ManifestError, SplitError, CacheError, CheckpointError: one sentence each.
@@ -67,10 +68,11 @@ def train(
     if target.exists() and not overwrite:
         raise TrainingError(f"A checkpoint named {request.name} exists already; choose another name or overwrite it.")
     Sampler(request.config.sampling)  # before any work: a rule that can not be read
+    check_sides(request)
     run_folder = run_folder or home() / "training" / request.name
     data = _TrainingData.of(request)
-    _claim(run_folder, request, data)
     network = seeded_network(request, len(data.labels))
+    _claim(run_folder, request, data, overwrite=overwrite)
     history = fit(
         network,
         data.squares("train", request.preprocessing, progress, cancel),
@@ -171,10 +173,19 @@ def ordered_labels(ids: tuple[str, ...]) -> LabelSet:
     return LabelSet.from_ids(sorted(ids))
 
 
+def check_sides(request: TrainRequest) -> None:
+    """Raise TrainingError when the network can not see images as small as the request's."""
+    spec = model_spec(request.model)
+    side = min(request.config.size_schedule or (request.preprocessing.size,))
+    if side < spec.smallest_size:
+        raise TrainingError(f"The input of {spec.name} must be at least {spec.smallest_size} px, got {side}.")
+
+
 def training_squares(
     request: TrainRequest, progress: Progress = silent, cancel: Cancel = never
 ) -> tuple[str, int, LabelledSquares]:
     """Name of the data set, number of classes and images of a request's training part. Raises as :func:`train`."""
+    check_sides(request)
     data = _TrainingData.of(request)
     return data.manifest.name, len(data.labels), data.squares("train", request.preprocessing, progress, cancel)
 
@@ -213,8 +224,31 @@ def _start_from(network: nn.Module, request: TrainRequest) -> None:
     network.load_state_dict(own | kept)
 
 
-def _claim(run_folder: Path, request: TrainRequest, data: _TrainingData) -> None:
-    """Write what the run is for, with its split; refuse a folder that is for something else."""
+def _claim(run_folder: Path, request: TrainRequest, data: _TrainingData, *, overwrite: bool) -> None:
+    """Write what the run is for, with its split; refuse a folder that holds a run of something else."""
+    from cxrlab.training.state import load_state
+
+    facts, last = _facts(request, data), run_folder / "last.pt"
+    if last.exists():
+        saved, stored = load_state(last), _whole(json.loads((run_folder / "run.json").read_text()))
+        stored |= TrainConfig.from_json(saved["config"]).to_json()
+        wanted = _whole(facts) | request.config.to_json()
+        different = [name for name in stored | wanted if stored.get(name) != wanted.get(name)]
+        if different and not (overwrite and saved["run"]["finished"]):
+            raise TrainingError(
+                f"{run_folder} holds a run with another {', '.join(different)}; choose another name for the "
+                "checkpoint or delete that folder."
+            )
+        if different:
+            shutil.rmtree(run_folder)
+    if not last.exists():  # nothing is trained yet
+        run_folder.mkdir(parents=True, exist_ok=True)
+        data.split.save(run_folder / "split.json")
+        (run_folder / "run.json").write_text(json.dumps(facts, indent=1) + "\n")
+
+
+def _facts(request: TrainRequest, data: _TrainingData) -> dict[str, Any]:
+    """What a run is for, but for the configuration, which its state holds."""
     facts = {
         "model": request.model,
         "pretrained": request.pretrained,
@@ -234,17 +268,7 @@ def _claim(run_folder: Path, request: TrainRequest, data: _TrainingData) -> None
         }.items()
         if value
     }
-    run_folder.mkdir(parents=True, exist_ok=True)
-    path = run_folder / "run.json"
-    if not path.exists():
-        data.split.save(run_folder / "split.json")
-        path.write_text(json.dumps(facts, indent=1) + "\n")
-    stored, wanted = _whole(json.loads(path.read_text())), _whole(facts)
-    different = [name for name in stored | wanted if stored.get(name) != wanted.get(name)]
-    if different:
-        raise TrainingError(
-            f"{run_folder.name} holds a run with another {', '.join(different)}; choose another folder or delete it."
-        )
+    return facts
 
 
 def _whole(facts: dict[str, Any]) -> dict[str, Any]:

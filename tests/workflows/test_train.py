@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -113,8 +114,31 @@ def test_a_run_folder_of_something_else_is_refused(data: Path, tmp_path: Path, t
     run = tmp_path / "run"
     train(request(data), run_folder=run, device="cpu")
     other = request(data, name="second", preprocessing=Preprocessing(size=48))
-    with pytest.raises(TrainingError, match="holds a run with another preprocessing"):
+    with pytest.raises(TrainingError, match=f"{re.escape(str(run))} holds a run with another preprocessing; choose"):
         train(other, run_folder=run, device="cpu")
+    longer = request(data, name="second", config=replace(request(data).config, epochs=3))
+    with pytest.raises(TrainingError, match="holds a run with another epochs; choose another name"):
+        train(longer, run_folder=run, device="cpu")
+
+
+def test_a_start_that_failed_does_not_stand_in_the_way(data: Path, tmp_path: Path, tiny_checkpoints: Path) -> None:
+    missing = tmp_path / "weights.pt"
+    with pytest.raises((ValueError, OSError)):
+        train(request(data, weights_file=missing), device="cpu")
+    assert train(request(data), device="cpu").folder.is_dir()
+
+
+def test_an_overwritten_checkpoint_is_trained_anew_with_other_settings(data: Path, tiny_checkpoints: Path) -> None:
+    train(request(data), device="cpu")
+    longer = replace(request(data).config, epochs=3)
+    again = train(request(data, config=longer), device="cpu", overwrite=True)
+    assert len(again.history.epochs) == 3
+
+
+def test_pictures_too_small_for_the_network_are_refused(data: Path, own_home: Path, tiny_checkpoints: Path) -> None:
+    with pytest.raises(TrainingError, match=r"The input of inception_v3 must be at least 75 px, got 32\."):
+        train(request(data, model="inception_v3"), device="cpu")
+    assert not (own_home / "training").exists()
 
 
 def test_an_unreadable_image_is_named(data: Path, tiny_checkpoints: Path) -> None:
