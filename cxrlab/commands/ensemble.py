@@ -15,6 +15,8 @@ from cxrlab.config import home, repository
 if TYPE_CHECKING:
     from cxrlab.workflows.ensemble_fit import FittedEnsemble
 
+OUT_HELP = "Folder of the new checkpoint, named as it; default CXRLAB_HOME/checkpoints/ensemble_KIND."
+
 commands = typer.Typer(no_args_is_help=True, help="Ensembles with a learned combiner.")
 
 
@@ -34,19 +36,23 @@ def fit(
     part: Annotated[str, typer.Option(metavar="PART", help="Part of the split that no member was trained on.")] = (
         "validation"
     ),
-    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the checkpoint; its name is its.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help=OUT_HELP)] = None,
     profile: Annotated[
         Literal["paper", "release"], typer.Option(help="Settings of FLANNEL's text or of its code.")
     ] = "paper",
     focal: Annotated[bool, typer.Option(help="FLANNEL only: focal loss, or plain cross entropy.")] = True,
     oversample: Annotated[
-        list[str] | None, typer.Option(metavar="CLASS:FACTOR", help="Repeat rows of a class; repeatable.")
+        list[str] | None,
+        typer.Option(metavar="CLASS:FACTOR", help="Repeat rows of a class, e.g. covid19:10; repeatable."),
     ] = None,
-    learning_rate: Annotated[float | None, typer.Option(metavar="RATE")] = None,
-    epochs: Annotated[int | None, typer.Option(metavar="N")] = None,
-    gamma: Annotated[float | None, typer.Option(metavar="G", help="Of the focal loss.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(metavar="RATE", help="Instead of the profile's.")] = None,
+    epochs: Annotated[int | None, typer.Option(metavar="N", help="Instead of the profile's.")] = None,
+    gamma: Annotated[
+        float | None, typer.Option(metavar="G", help="Of the focal loss, instead of the profile's.")
+    ] = None,
     class_weights: Annotated[
-        Literal["none", "balanced", "inverse_frequency", "release"] | None, typer.Option(help="Scheme.")
+        Literal["none", "balanced", "inverse_frequency", "release"] | None,
+        typer.Option(help="Of the loss, instead of the profile's."),
     ] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="Of start values and shuffling.")] = 0,
     folds: Annotated[int, typer.Option(metavar="K", help="Of the cross-fitting, by patient.")] = 5,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -25,6 +25,10 @@ def find_lr(
     from_scratch: Annotated[
         bool, typer.Option("--from-scratch", help="Without the recipe's ImageNet weights.")
     ] = False,
+    weights_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Start from a local .safetensors, .pt or .pth file of the same network."),
+    ] = None,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="PART.FIELD=VALUE", help="Any field, e.g. config.batch_size=16; repeatable."),
@@ -40,7 +44,10 @@ def find_lr(
     if bool(model) == bool(recipe):
         raise ValueError("A range test needs either --model or --recipe; give one of them.")
     changes = set_values(dict(map(assigned, set_ or [])))
-    given = ({"labels": listed(labels)} if labels else {}) | ({"pretrained": False} if from_scratch else {})
+    given: dict[str, Any] = ({"labels": listed(labels)} if labels else {}) | (
+        {"pretrained": False} if from_scratch else {}
+    )
+    given |= {"weights_file": weights_file} if weights_file else {}
     with working() as work:
         source = the_manifest(manifest, work.progress, work.cancel)
         if recipe:

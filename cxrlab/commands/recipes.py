@@ -31,7 +31,20 @@ def recipes(
     if as_json:
         show_json([each.to_json() for each in everything])
         return
-    columns = ["name", "system", "network", "input", "loss", "optimiser", "rate", "batch", "epochs", "start"]
+    columns = [
+        "name",
+        "system",
+        "network",
+        "input",
+        "loss",
+        "weights",
+        "optimiser",
+        "rate",
+        "batch",
+        "epochs",
+        "start",
+        "trained",
+    ]
     show_table(columns, [_row(each) for each in everything])
     show("")
     show("Fitted on the outputs of trained members by cxrlab ensemble fit:")
@@ -47,11 +60,13 @@ def _row(recipe: Recipe) -> list[object]:
         recipe.model.name,
         recipe.preprocessing.size,
         config.loss + (f" {config.focal_gamma:g}" if config.loss == "focal" else ""),
+        config.class_weights,
         config.optimiser,
         f"{config.learning_rate:g}",
         config.batch_size,
         config.epochs,
         "ImageNet" if recipe.pretrained else "scratch",
+        {1.0: "all", 0.0: "head"}.get(config.unfreeze, f"last {config.unfreeze:.0%}"),
     ]
 
 

@@ -93,7 +93,7 @@ def recipe_request(
         activation=found.activation,
         validation=found.validation,
         config=changed(found.config, changes.get("config", {})),
-        preprocessing=changed(found.preprocessing, changes.get("preprocessing", {})),
+        preprocessing=_resized(found.preprocessing, changes.get("preprocessing", {})),
         augmentation=changed(found.augmentation, changes.get("augmentation", {})),
         options={**found.model.options, **changes.get("options", {})},
         references=(found.paper,),
@@ -126,6 +126,14 @@ def model_request(
 def changed(config: Config, values: Mapping[str, Any]) -> Config:
     """A configuration with other values. Raises ValueError naming an unknown field or a value out of range."""
     return type(config).from_json({**config.to_json(), **values})
+
+
+def _resized(found: Preprocessing, values: Mapping[str, Any]) -> Preprocessing:
+    """With another size, the square that crops are cut from keeps its proportion to it, unless it is given too."""
+    size = values.get("size", found.size)
+    if found.resize_to and "resize_to" not in values and isinstance(size, int):
+        values = {**values, "resize_to": min(1024, max(size, round(found.resize_to * size / found.size)))}
+    return changed(found, values)
 
 
 def set_values(texts: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

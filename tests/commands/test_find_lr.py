@@ -30,6 +30,14 @@ def test_a_rate_for_a_recipe(run: Run, labelled: Path) -> None:
     assert "(the settings have 1.0e-03)." in ran.stdout
 
 
+def test_weights_from_a_file_take_the_place_of_those_of_imagenet(run: Run, labelled: Path, tmp_path: Path) -> None:
+    words = ("--recipe", "lightweight-mobilenet_v2", "--weights-file", tmp_path / "none.pth", *SMALL)
+    ran = run("find-lr", "-m", labelled, *words)
+    assert ran.exit_code == 2
+    assert "none.pth" in ran.stderr
+    assert "ImageNet" not in ran.stderr
+
+
 def test_mistakes_are_one_sentence(run: Run, labelled: Path) -> None:
     assert run("find-lr", "-m", labelled).stderr == "A range test needs either --model or --recipe; give one of them.\n"
     ran = run("find-lr", "-m", labelled, "--model", "resnet18", "--lowest", "1", "--highest", "0.1", *SMALL)

@@ -29,6 +29,14 @@ def test_flannel_and_the_stacked_networks_are_listed_too(run: Run, profile: str,
     assert f"FLANNEL w/o focal + sampling flannel cross_entropy none mean 1e-05 20 {epochs} 0:10" in lines
 
 
+def test_lines_tell_recipes_of_one_network_apart(run: Run) -> None:
+    lines = [line.split(maxsplit=1) for line in run("recipes").stdout.splitlines() if line]
+    of = {name: rest for name, rest in lines if name in list_recipes()}
+    assert len(set(of.values())) == len(of)
+    assert of["lightweight-mobilenet_v2-unfreeze-44"].endswith("last 44%")
+    assert "balanced" in of["vgg19-weighted"]
+
+
 def test_one_recipe_in_full_with_what_is_assumed(run: Run) -> None:
     ran = run("recipes", "ai-covid", "--profile", "release")
     assert "ai-covid, release profile: AI-COVID" in ran.stdout

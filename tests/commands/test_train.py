@@ -89,6 +89,19 @@ def test_every_part_of_a_recipe_can_be_overridden(run: Run, labelled: Path, aske
     assert request.config.sampling == ("0:10", "1:0.5")
 
 
+def test_the_square_that_crops_are_cut_from_keeps_its_proportion(
+    run: Run, labelled: Path, asked: dict[str, Any]
+) -> None:
+    words = ("train", "-m", labelled, "--recipe", "flannel-resnet152")
+    for more, sides in (
+        (("--size", 112), (112, 128)),
+        (("--size", 64, "--set", "preprocessing.resize_to=64"), (64, 64)),
+    ):
+        run(*words, *more)
+        preprocessing = asked["request"].preprocessing
+        assert (preprocessing.size, preprocessing.resize_to) == sides
+
+
 def test_weights_from_a_file_take_the_place_of_those_of_imagenet(
     run: Run, labelled: Path, asked: dict[str, Any], tmp_path: Path
 ) -> None:
