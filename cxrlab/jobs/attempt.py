@@ -14,12 +14,16 @@ from dataclasses import dataclass, field
 from cxrlab.jobs import processes
 from cxrlab.jobs.job import Job, JobError, State
 from cxrlab.jobs.queue import JobQueue
+from cxrlab.jobs.run_orders import FolderDesk, desk_elsewhere
 
 ASK_S = 0.5  # how often the queue is asked whether to stop
 FOLDER_S = 10.0  # how long a predecessor may need to leave the folder
 EXIT_CODES: dict[State, int] = {"done": 0, "failed": 1, "cancelled": 3}
 NOT_CURRENT = 4
 SHUT_DOWN = "The system ended the process; it goes on from its last state."
+
+Desk = JobQueue | FolderDesk
+"""Whom an attempt asks and tells: the queue, or its run folder where the queue is on another machine."""
 
 Work = Callable[[Job, Callable[[], bool]], None]
 """Does the job; asks the callable between steps whether to stop. Raises ``Stopped`` then, others when it fails."""
@@ -36,7 +40,7 @@ class Stopped(Exception):
 class StopFlag:
     """Asks the queue, at most twice a second, whether this attempt shall stop."""
 
-    queue: JobQueue
+    queue: Desk
     id: int
     token: str
     _asked: float = field(default=0.0)
@@ -62,25 +66,27 @@ def attempt(queue: JobQueue, id_: int, work: Work, sentence: Sentence) -> int:
     """Run a job in this process, which was started for it.
 
     The run folder is locked meanwhile, so that no two processes ever work in it. An attempt that is not the current
-    one any more leaves at once and changes nothing.
+    one any more leaves at once and changes nothing. Where a cluster started the process, the queue is not opened: see
+    :mod:`cxrlab.jobs.run_orders`.
 
     Returns:
         The exit code: 0 done, 1 failed, 3 cancelled, 4 not the current attempt.
     """
     token = os.environ.get(processes.TOKEN_VARIABLE, "")
-    job = queue.get(id_)
+    desk = desk_elsewhere() or queue
+    job = desk.get(id_)
     if not token or job.token != token:
         return NOT_CURRENT
     deadline = time.monotonic() + FOLDER_S
     while time.monotonic() < deadline:
         with processes.held(job.folder / processes.LOCK_FILE) as got:
             if got:
-                return _locked(queue, job, work, sentence)
+                return _locked(desk, job, work, sentence)
         time.sleep(0.1)
     return NOT_CURRENT
 
 
-def _locked(queue: JobQueue, job: Job, work: Work, sentence: Sentence) -> int:
+def _locked(queue: Desk, job: Job, work: Work, sentence: Sentence) -> int:
     pid = os.getpid()
     began = processes.started_at(pid)
     if not queue.register(job.id, token=job.token, pid=pid, process_started=began, host=processes.host_name()):

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 
-from cxrlab.jobs.job import Job
+from cxrlab.jobs.job import ALIVE, Job
 from cxrlab.jobs.processes import TOKEN_VARIABLE, host_name, is_held
 from cxrlab.jobs.queue import JobQueue
 from cxrlab.jobs.run_files import LOG_FILE
@@ -35,7 +35,7 @@ def ensure_supervisor(queue: JobQueue) -> bool:
     To be called after every submit, at the start of the app and from every poll. Two that start at once do no harm:
     the second finds the lock held and ends.
     """
-    if not any(job.is_alive and job.backend == "local" for job in queue.list()):
+    if not queue.list(ALIVE):
         return False
     if is_held(queue.folder / f"supervisor-{host_name()}.lock"):
         return False

@@ -8,14 +8,18 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from cxrlab.jobs import processes
 from cxrlab.jobs.devices import FindGpus, Gpu, Placement, cpu_jobs, nvml_gpus, placements
-from cxrlab.jobs.job import AT_WORK, Job
+from cxrlab.jobs.job import ALIVE, AT_WORK, Backend, Job
 from cxrlab.jobs.launching import Launch, launch
 from cxrlab.jobs.queue import JobQueue
 from cxrlab.jobs.run_files import finished_epochs
 from cxrlab.jobs.verdicts import bury, ending, is_due
+
+if TYPE_CHECKING:
+    from cxrlab.jobs.ray_rounds import RayRounds
 
 LOOK_S = 0.25
 
@@ -33,7 +37,7 @@ class Patience:
 
 @dataclass
 class Supervisor:
-    """Serves the local jobs of one queue on this machine.
+    """Serves the local jobs of one queue on this machine, and asks the cluster for those that run there.
 
     Args:
         start: begins a process for a claimed job. gpus: what finds the GPUs. cpu_slots: jobs without GPU at once.
@@ -45,6 +49,7 @@ class Supervisor:
     cpu_slots: int = field(default_factory=cpu_jobs)
     patience: Patience = field(default_factory=Patience)
     host: str = field(default_factory=processes.host_name)
+    cluster: RayRounds | None = None  # made when there is a job for it
     _children: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     _warned: dict[str, float] = field(default_factory=dict)
 
@@ -79,17 +84,28 @@ class Supervisor:
         for job in self._at_work():
             self._watch(job)
         self._start_waiting()
+        self._look_at_cluster()
         working = {job.token for job in self._at_work()}
         for token, child in list(self._children.items()):
             if child.poll() is not None and token not in working:  # reaped; its verdict stands
                 del self._children[token]
 
+    def _look_at_cluster(self) -> None:
+        if not self._has_work(("ray",)):
+            return
+        if self.cluster is None:
+            from cxrlab.jobs.ray_rounds import RayRounds
+
+            self.cluster = RayRounds(self.queue)
+        self.cluster.look()
+
     def _at_work(self) -> list[Job]:
         return [job for job in self.queue.list(AT_WORK) if job.backend == "local" and job.host == self.host]
 
-    def _has_work(self) -> bool:
-        waiting = [job for job in self.queue.list(("queued",)) if job.backend == "local"]
-        return bool(self._at_work() or waiting)
+    def _has_work(self, backends: Sequence[Backend] = ("local", "ray")) -> bool:
+        """Are there jobs that wait, that work here, or that work on the cluster?"""
+        alive = [job for job in self.queue.list(ALIVE) if job.backend in backends]
+        return any(job.state == "queued" or job.backend == "ray" or job.host == self.host for job in alive)
 
     def _watch(self, job: Job) -> None:
         child = self._children.get(job.token)
