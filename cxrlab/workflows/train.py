@@ -121,15 +121,17 @@ class _TrainingData:
 
     @classmethod
     def of(cls, request: TrainRequest) -> _TrainingData:
-        manifest = read_manifest(request.source)
-        manifest, labels = _in_task(manifest, request)
+        own = read_manifest(request.source)
+        manifest, labels = _in_task(own, request)
         if request.activation == "binary_sigmoid" and len(labels) != 2:
             raise TrainingError(
                 f"One sigmoid node needs 2 classes, got {', '.join(labels.ids)}; choose two with labels, or a task."
             )
         part = "development" if request.benchmark else "all"
         used = manifest.select(benchmark_split(manifest).part(part)) if request.benchmark else manifest
-        split = hold_out(used, fraction=request.validation, seed=request.split_seed)
+        kept = {row.path for row in used.rows}
+        finer = replace(own, rows=tuple(row for row in own.rows if row.path in kept))  # every task: the same patients
+        split = hold_out(finer, fraction=request.validation, seed=request.split_seed)
         return cls(manifest, labels, split, part, _reader(used, split, labels))
 
     @property

@@ -88,6 +88,20 @@ def test_no_test_image_is_trained_on(data: Path, own_home: Path, tiny_checkpoint
     assert not set(tested) & {path for part in split.parts.values() for path in part}
 
 
+def test_every_task_holds_out_the_same_patients(data: Path, own_home: Path, tiny_checkpoints: Path) -> None:
+    """So that a checkpoint of one task can start from one of another without having seen its validation patients."""
+    text = (data / "manifest.csv").read_text().splitlines()
+    lines = [line.replace(",viral,", ",bacterial,") if number % 8 == 4 else line for number, line in enumerate(text)]
+    (data / "manifest.csv").write_text("\n".join(lines) + "\n")
+    config = TrainConfig(epochs=1, batch_size=8, threads=1)
+    splits = []
+    for name, task in (("finer", ""), ("coarser", "pneumonia_vs_normal")):
+        train(request(data, name=name, task=task, config=config), device="cpu")
+        splits.append(Split.load(own_home / "training" / name / "split.json"))
+    assert splits[0].parts == splits[1].parts
+    assert splits[0].digest == splits[1].digest
+
+
 def test_an_interrupted_training_is_resumed_by_the_same_call(
     data: Path, own_home: Path, tiny_checkpoints: Path
 ) -> None:
