@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cxrlab import __version__
-from cxrlab.commands import checkpoints, data, ensemble, jobs, models, samples
+from cxrlab.commands import access, checkpoints, data, ensemble, jobs, models, samples
 from cxrlab.commands.doctor import doctor
 from cxrlab.commands.errors import SentenceGroup
 from cxrlab.commands.evaluate import evaluate
@@ -57,6 +57,7 @@ app.add_typer(samples.commands, name="samples")
 app.add_typer(checkpoints.commands, name="checkpoints")
 app.add_typer(models.commands, name="models")
 app.add_typer(jobs.commands, name="jobs")
+app.add_typer(access.commands, name="access")
 app.command()(doctor)
 
 

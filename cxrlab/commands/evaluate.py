@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from cxrlab.commands.background import Background, Gpus, Priority, check_background, show_handed_in
 from cxrlab.commands.choices import Checkpoints, Device, Json, ManifestOption, named
 from cxrlab.commands.terminal import WARNING, say, show, show_json, show_table, working
 from cxrlab.labels import PROJECTIONS
@@ -36,12 +38,24 @@ def evaluate(
     figures: Annotated[bool, typer.Option(help="With --out: figures.html too, 5 MB.")] = True,
     fresh: Annotated[bool, typer.Option("--fresh", help="Compute again what is stored already.")] = False,
     device: Device = "auto",
+    background: Background = False,
+    gpus: Gpus = None,
+    priority: Priority = 0,
     as_json: Json = False,
 ) -> None:
     """Measure checkpoints on labelled images: every number with its interval and what it rests on."""
     from cxrlab.workflows.data_sets import the_manifest
     from cxrlab.workflows.evaluate import evaluate_manifest
 
+    check_background(background, gpus, priority)
+    if background:
+        if out is not None or fresh:
+            raise ValueError(
+                "In the background results are only stored; leave out --out and --fresh, and give the same command "
+                "with --out and without --background when the job is done: it opens what is stored."
+            )
+        _hand_in(manifest, checkpoint, split, task, device, gpus, priority, as_json)
+        return
     with working() as work:
         source = the_manifest(manifest, work.progress, work.cancel)
         evaluation = evaluate_manifest(
@@ -64,6 +78,23 @@ def evaluate(
         show_json(evaluation_to_json(evaluation))
     else:
         _show(evaluation)
+
+
+def _hand_in(
+    manifest: Path,
+    checkpoints: Sequence[str],
+    split: str,
+    task: str,
+    device: str,
+    gpus: int | None,
+    priority: int,
+    as_json: bool,
+) -> None:
+    from cxrlab.workflows.jobs import submit_evaluation
+
+    names = [named(each) for each in checkpoints]
+    options: dict[str, Any] = {"gpus": gpus, "priority": priority, "device": device}
+    show_handed_in([submit_evaluation(manifest, names, part=split, task=task, **options)], as_json)
 
 
 def _write(evaluation: Evaluation, out: Path, figures: bool) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from cxrlab.commands.background import Background, Gpus, Priority, check_background, show_handed_in
 from cxrlab.commands.choices import Device, Json, ManifestOption
 from cxrlab.commands.terminal import WARNING, say, show, show_json, show_table, working
 
@@ -38,6 +39,9 @@ def study(
     seed: Annotated[int, typer.Option(help="Of folds, weights, order and augmentation.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the study in DIR.")] = False,
     device: Device = "auto",
+    background: Background = False,
+    gpus: Gpus = None,
+    priority: Priority = 0,
     as_json: Json = False,
 ) -> None:
     """Run a paper's experiment and write its table beside the printed one. Ctrl-C stops resumably."""
@@ -45,22 +49,29 @@ def study(
     from cxrlab.workflows.data_sets import the_manifest
     from cxrlab.workflows.study import prepare
 
+    check_background(background, gpus, priority)
+    options: dict[str, Any] = {
+        "scale": scale,
+        "profile": profile,
+        "view": view,
+        "folds": folds,
+        "seed": seed,
+        "device": device,
+        "resume": resume,
+        "members": members,
+        "command": " ".join(["cxrlab", *sys.argv[1:]]),
+    }
+    if background:
+        if workers:
+            raise ValueError(
+                "In the background the GPUs, or CXRLAB_CPU_JOBS, say how many networks train at once; "
+                "leave out --workers."
+            )
+        _hand_in(name, manifest, out, options | {"gpus": gpus, "priority": priority}, as_json)
+        return
     with working() as work:
-        prepared = prepare(
-            name,
-            the_manifest(manifest, work.progress, work.cancel),
-            out,
-            scale=scale,
-            profile=profile,
-            view=view,
-            folds=folds,
-            seed=seed,
-            workers=workers or os.cpu_count() or 1,
-            device=device,
-            resume=resume,
-            members=members,
-            command=" ".join(["cxrlab", *sys.argv[1:]]),
-        )
+        source = the_manifest(manifest, work.progress, work.cancel)
+        prepared = prepare(name, source, out, workers=workers or os.cpu_count() or 1, **options)
         say(prepared.cost())
         done = prepared.run(progress=work.progress, cancel=work.cancel)
         report = write_study_report(out)
@@ -75,6 +86,14 @@ def study(
         )
     else:
         _show(done, report)
+
+
+def _hand_in(name: str, manifest: Path, out: Path, options: dict[str, Any], as_json: bool) -> None:
+    from cxrlab.workflows.jobs import submit_study
+
+    with working():
+        jobs = submit_study(name, manifest, out, **options)
+    show_handed_in(jobs, as_json)
 
 
 def _show(done: StudyDone, report: Path) -> None:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
+from cxrlab.commands.background import Background, Gpus, Priority, check_background, show_handed_in
 from cxrlab.commands.choices import Device, Json, LabelList, ManifestOption, listed
-from cxrlab.commands.terminal import WARNING, show, show_json, working
+from cxrlab.commands.terminal import WARNING, Work, show, show_json, working
 from cxrlab.config import Augmentation, TrainConfig, home
 
 if TYPE_CHECKING:
@@ -112,16 +113,19 @@ def train(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a checkpoint of this name.")] = False,
     device: Device = "auto",
+    background: Background = False,
+    gpus: Gpus = None,
+    priority: Priority = 0,
     as_json: Json = False,
     **settings: Any,
 ) -> None:
     """Train a network. Ctrl-C ends after the current step; the same command goes on from there."""
     from cxrlab.workflows.data_sets import the_manifest
-    from cxrlab.workflows.train import train as run
 
+    check_background(background, gpus, priority)
     if bool(model) == bool(recipe):
         raise ValueError("Training needs either --model or --recipe; give one of them.")
-    target = out or home() / "checkpoints" / (model or recipe)
+    target = (out or _default_target(model or recipe, numbered=background and not overwrite)).resolve()
     config = {name: value for name, value in _parsed(settings).items() if _given(context, name) or not recipe}
     changes = _changes(context, config, set_ or [])
     wanted = {
@@ -138,23 +142,49 @@ def train(
     }
     wanted = {name: value for name, value in wanted.items() if _given(context, name)}
     with working() as work:
-        source = the_manifest(manifest, work.progress, work.cancel)
-        name = target.resolve().name
-        request = _request(recipe, profile, model, source, name, changes, wanted)
-        trained = run(
-            request,
-            checkpoints=target.resolve().parent,
-            device=device,
-            overwrite=overwrite,
-            progress=work.progress,
-            cancel=work.cancel,
-        )
-    if as_json:
+        # A job makes the bundled phantom set by itself; only the classes of a recipe are looked up in it before.
+        source = manifest if background and not recipe else the_manifest(manifest, work.progress, work.cancel)
+        request = _request(recipe, profile, model, source, target.name, changes, wanted)
+        if not background:
+            trained = _trained(request, target, device, overwrite, work)
+    if background:
+        _hand_in(request, target, device, overwrite, gpus, priority, as_json)
+    elif as_json:
         show_json(
             {"checkpoint": str(trained.folder), "card": trained.card.to_json(), "history": asdict(trained.history)}
         )
     else:
         _show(trained)
+
+
+def _default_target(name: str, *, numbered: bool) -> Path:
+    """Folder of the checkpoint without ``--out``; ``numbered``: behind the name, where there is such a checkpoint."""
+    from cxrlab.workflows.jobs import free_name
+
+    return home() / "checkpoints" / (free_name(name) if numbered else name)
+
+
+def _trained(request: TrainRequest, target: Path, device: str, overwrite: bool, work: Work) -> Trained:
+    from cxrlab.workflows.train import train as run
+
+    return run(
+        request,
+        checkpoints=target.parent,
+        device=device,
+        overwrite=overwrite,
+        progress=work.progress,
+        cancel=work.cancel,
+    )
+
+
+def _hand_in(
+    request: TrainRequest, target: Path, device: str, overwrite: bool, gpus: int | None, priority: int, as_json: bool
+) -> None:
+    from cxrlab.workflows.jobs import submit_training
+
+    elsewhere = None if target.parent == (home() / "checkpoints").resolve() else target.parent
+    options: dict[str, Any] = {"gpus": gpus, "priority": priority, "device": device, "overwrite": overwrite}
+    show_handed_in([submit_training(request, checkpoints=elsewhere, **options)], as_json)
 
 
 def _request(

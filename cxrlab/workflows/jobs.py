@@ -90,10 +90,15 @@ def submit_training(
 
     Raises:
         JobError: when the name is taken by a checkpoint, a shipped one included, or by a living job.
-        ValueError: for an illegal name.
+        ValueError: for an illegal name, an unknown network or checkpoint to start from, and as ``check_sides``.
         ManifestError: when the manifest can not be read.
     """
+    from cxrlab.workflows.train import check_sides
+
     jobs = jobs or open_jobs()
+    check_sides(request)
+    if request.initial:
+        find_checkpoint(request.initial)
     name = checked_name(request.name)
     folder = (checkpoints or home() / "checkpoints").resolve() / name
     if not overwrite and folder.exists():
@@ -104,6 +109,8 @@ def submit_training(
         if checkpoint_folder(job) == folder:
             raise JobError(f"Job {job.id} trains a checkpoint named {name} already; choose another name or cancel it.")
     weights = request.weights_file.resolve() if request.weights_file else None  # jobs run in another folder
+    if weights and not weights.is_file():
+        raise JobError(f"The weights file {weights} does not exist; check its path.")
     request = replace(request, source=_lasting(request.source), weights_file=weights)
     config: dict[str, Any] = {"request": request.to_json(), "device": device, "overwrite": overwrite}
     config |= {"checkpoints": str(folder.parent)} if checkpoints else {}
