@@ -44,19 +44,18 @@ class Batches:
         rows = self._rows(np.random.default_rng(0)) if self.config.sampling else np.arange(len(self.images))
         return np.bincount(self.images.y_true[rows], minlength=num_classes).tolist()
 
-    def of_epoch(self, epoch: int, *, first_step: int = 0) -> Iterator[np.ndarray]:
-        """The rows of each batch of an epoch from ``first_step`` on."""
+    def of_epoch(self, epoch: int, *, first_step: int = 0, rank: int = 0) -> Iterator[np.ndarray]:
+        """The rows of each batch of an epoch from ``first_step`` on, the same for every process of a team."""
         if first_step == 0:
-            seed = int(np.random.SeedSequence([self.config.seed, epoch]).generate_state(1)[0])
-            self.generator.manual_seed(seed)
-            torch.manual_seed(seed)  # dropout draws from the global generator
+            self.generator.manual_seed(_drawn(self.config.seed, epoch))
+            torch.manual_seed(_drawn(self.config.seed, epoch, *((rank,) if rank else ())))  # dropout draws from it
         rng = np.random.default_rng([self.config.seed, epoch])
         order = rng.permutation(self._rows(rng) if self.config.sampling else len(self.images))
         for start in range(first_step * self.config.batch_size, len(order), self.config.batch_size):
             yield np.sort(order[start : start + self.config.batch_size])  # sorted: the memory map is read in order
 
     def inputs(self, rows: np.ndarray, size: int, device: torch.device) -> torch.Tensor:
-        """The images of a batch, randomly changed: (N, size, size) float32 in [0, 1]."""
+        """The images of a whole batch, randomly changed: (N, size, size) float32 in [0, 1]."""
         squares = torch.from_numpy(self.images.squares[rows]).to(device)
         grey = augment(squares, self.augmentation, size=size, generator=self.generator, crop=self.crop)
         if self.changed_class is None:
@@ -71,6 +70,10 @@ class Batches:
 
     def _rows(self, rng: np.random.Generator) -> np.ndarray:
         return self.sampler.rows(self.images.y_true, rng)
+
+
+def _drawn(*entropy: int) -> int:
+    return int(np.random.SeedSequence(entropy).generate_state(1)[0])
 
 
 def centred(squares: torch.Tensor, crop: int, size: int) -> torch.Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from torch import nn
 from cxrlab.models.freezing import keep_frozen_in_inference_mode
 
 LARGEST_BYTES = 2**30  # features of all images together, in memory
+BLOCK = 64  # images in one forward
 
 Forward = Callable[[], Any]
 
@@ -71,3 +72,35 @@ def cacheable_head(model: nn.Module, batch: torch.Tensor, images: int) -> nn.Mod
         same = isinstance(output, torch.Tensor) and torch.allclose(head(features), output)
     size = features[0].numel() * 4 * images
     return head if same and size <= LARGEST_BYTES else None
+
+
+def stored_features(
+    head: nn.Module,
+    forward: Callable[[str, int, int], Any],
+    counts: Mapping[str, int],
+    *,
+    tell: Callable[[str], None],
+    stop: Callable[[], bool],
+) -> dict[str, torch.Tensor]:
+    """What the head of a network is given for the images of each set, (N, ...) float32 on the CPU.
+
+    Args:
+        forward: of the network, for images ``start`` to ``stop`` of a set. counts: images in each set.
+        stop: asked after each block; the result is empty when it says so.
+    """
+    stored: dict[str, torch.Tensor] = {}
+    total, done = sum(counts.values()), 0
+    for name, count in counts.items():
+        parts = []
+        for start in range(0, count, BLOCK):
+            end = min(start + BLOCK, count)
+            with torch.no_grad():
+                features, _ = head_input(head, lambda name=name, start=start, end=end: forward(name, start, end))  # type: ignore[misc]
+            assert features is not None
+            parts.append(features.float().cpu())
+            done += end - start
+            tell(f"features of {done} of {total} images")
+            if stop():
+                return {}
+        stored[name] = torch.cat(parts)
+    return stored

@@ -9,16 +9,23 @@ import torch
 from torch import nn
 
 from cxrlab.metrics.confusion import confusion_matrix
+from cxrlab.training.team import Team
 
 BATCH_SIZE = 64
 
 
-def all_logits(forward: Callable[[int, int], torch.Tensor], count: int) -> torch.Tensor:
-    """(N, C) logits on the CPU; ``forward(start, stop)`` gives those of some rows."""
+def all_logits(forward: Callable[[int, int], torch.Tensor], count: int, team: Team) -> torch.Tensor:
+    """(N, C) logits on the CPU; ``forward(start, stop)`` gives those of some rows. The team shares the work."""
+    starts = range(0, count, BATCH_SIZE)
     with torch.inference_mode():
-        return torch.cat(
-            [forward(start, min(start + BATCH_SIZE, count)).cpu() for start in range(0, count, BATCH_SIZE)]
-        )
+        own = [forward(start, min(start + BATCH_SIZE, count)).cpu() for start in starts[team.rank :: team.size]]
+    blocks = team.gathered(own)
+    return torch.cat([blocks[number % team.size][number // team.size] for number in range(len(starts))])
+
+
+def confusion_counts(logits: torch.Tensor, y_true: np.ndarray) -> list[list[int]]:
+    """(C, C) counts of logits (N, C); rows are the truth, columns what the network says."""
+    return confusion_matrix(y_true, logits.argmax(dim=1).numpy(), logits.shape[1]).counts.tolist()
 
 
 def measured(logits: torch.Tensor, y_true: np.ndarray, loss: nn.Module) -> dict[str, float]:

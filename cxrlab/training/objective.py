@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -23,6 +24,7 @@ class Objective:
     def __init__(self, model: nn.Module, config: TrainConfig, counts: Sequence[int], device: torch.device) -> None:
         self.config = config
         weights = class_weights(counts, config.class_weights)
+        self.weights = np.ones(len(counts)) if weights is None else weights.numpy()
         self.loss = make_loss(
             config.loss,
             weights=weights,
@@ -32,13 +34,26 @@ class Objective:
         ).to(device)
         self.penalised = penalised_weights(model, config.penalty_on) if config.l1 or config.l2 else []
 
-    def __call__(self, output: object, y_true: torch.Tensor) -> torch.Tensor:
-        """The scalar to be differentiated, from the network's output and (N,) class indices."""
+    def __call__(self, output: object, y_true: torch.Tensor, *, scale: float = 1.0) -> torch.Tensor:
+        """The scalar to be differentiated, from the network's output and (N,) class indices; ``scale`` of the loss."""
         value = self.loss(logits_of(output), y_true)
         auxiliary = getattr(output, "aux_logits", None)
         if self.config.aux_weight and auxiliary is not None:
             value = value + self.config.aux_weight * self.loss(two_columns(auxiliary.float()), y_true)
+        value = value * scale
         return value + self.penalty() if self.penalised else value
+
+    def scale(self, y_true: np.ndarray, rank: int, size: int) -> float:
+        """What makes the mean of ``size`` processes' losses the loss of the whole batch.
+
+        Args:
+            y_true: (N,) classes of the whole batch, of which process ``rank`` computes every ``size``-th.
+        """
+        own = y_true[rank::size]
+        if self.config.reduction == "sum":
+            return size * len(own) / max(2, len(own))  # a single image is given twice
+        weights = self.weights if self.config.reduction == "weighted_mean" else np.ones(len(self.weights))
+        return float(size * weights[own].sum() / weights[y_true].sum())
 
     def penalty(self) -> torch.Tensor:
         """l1 sum|w| + l2 sum w^2 of the penalised weights."""

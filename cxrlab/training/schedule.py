@@ -10,8 +10,7 @@ from torch import nn
 from torch.optim import lr_scheduler
 
 from cxrlab.config import TrainConfig
-
-LOSSES = ("loss", "objective")  # monitored values that are better when smaller
+from cxrlab.training.state import SMALLER_IS_BETTER
 
 
 def make_optimiser(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
@@ -76,7 +75,7 @@ def make_plateau(optimiser: torch.optim.Optimizer, config: TrainConfig) -> lr_sc
         return None
     return lr_scheduler.ReduceLROnPlateau(
         optimiser,
-        mode="min" if config.monitor in LOSSES else "max",
+        mode="min" if config.monitor in SMALLER_IS_BETTER else "max",
         factor=config.plateau_factor,
         patience=config.plateau_patience,
     )

@@ -1,4 +1,4 @@
-"""What a run keeps on disk: ``last.pt`` to go on from, ``best.pt`` to use, ``metrics.jsonl`` to look at."""
+"""What a run keeps on disk: ``last.pt`` to go on from, ``best.pt`` to use, ``metrics.jsonl`` and more to look at."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
-from cxrlab.results import Epoch
+from cxrlab.results import Epoch, History
+
+SMALLER_IS_BETTER = ("loss", "objective")  # of the monitored values
 
 
 @dataclass
@@ -27,6 +30,7 @@ class RunState:
     best_value: float = -math.inf
     finished: bool = False
     epochs: list[Epoch] = field(default_factory=list)
+    confusion: list[list[int]] = field(default_factory=list)  # of the last validation, truth by row
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> RunState:
@@ -35,6 +39,11 @@ class RunState:
 
     def to_json(self) -> dict[str, Any]:
         return {**vars(self), "epochs": [vars(epoch) for epoch in self.epochs]}
+
+    def history(self, monitor: str, stopped: str) -> History:
+        """The state for a reader."""
+        value = -self.best_value if monitor in SMALLER_IS_BETTER else self.best_value
+        return History(tuple(self.epochs), monitor, self.best_epoch, value, stopped)
 
     def next_epoch(self) -> None:
         """Count the epoch as done."""
@@ -66,11 +75,32 @@ def load_state(path: Path) -> dict[str, Any]:
         ) from error
 
 
+def write_whole(path: Path, text: str) -> None:
+    """Write a small file whole or not at all."""
+    temporary = path.with_name(path.name + ".part")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def write_epochs(path: Path, epochs: list[Epoch]) -> None:
     """Write the history as one JSON object a line, whole or not at all."""
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text("".join(json.dumps(asdict(epoch)) + "\n" for epoch in epochs))
-    temporary.replace(path)
+    write_whole(path, "".join(json.dumps(asdict(epoch)) + "\n" for epoch in epochs))
+
+
+def write_results(folder: Path, state: RunState, model: nn.Module) -> None:
+    """Write what follows from a state after an epoch: ``best.pt``, ``metrics.jsonl`` and ``confusion.json``.
+
+    The last one holds the number of labels, the counts of the last validation and after which epoch (from 0) it was.
+    """
+    if state.step == 0 and state.best_epoch == state.epoch - 1:
+        save_state(folder / "best.pt", {"model": model.state_dict(), "epoch": state.best_epoch})
+    write_epochs(folder / "metrics.jsonl", state.epochs)
+    if state.confusion:
+        facts = {"labels": len(state.confusion), "counts": state.confusion, "epoch": state.epochs[-1].epoch}
+        write_whole(folder / "confusion.json", json.dumps(facts) + "\n")
 
 
 def read_epochs(path: Path) -> list[Epoch]:
