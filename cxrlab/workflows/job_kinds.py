@@ -13,12 +13,13 @@ from cxrlab.catalogue import read_checkpoint
 from cxrlab.config import home
 from cxrlab.jobs.attempt import Stopped
 from cxrlab.jobs.job import Job, JobError
-from cxrlab.jobs.run_files import write_status
+from cxrlab.jobs.run_files import read_status, write_status
 from cxrlab.progress import Cancel, Cancelled, Progress
 from cxrlab.workflows.data_sets import the_manifest
 from cxrlab.workflows.training_card import TrainRequest
 
 STATUS_S = 0.5  # between two writes
+OWN_S = 5.0  # so long what a trainer wrote by itself stands, which has its epochs and the time left
 
 
 def do(job: Job, stop: Callable[[], bool]) -> None:
@@ -38,8 +39,11 @@ def told(folder: Path) -> Progress:
 
     def tell(done: int, total: int, text: str) -> None:
         nonlocal last
-        if time.monotonic() - last >= STATUS_S or done == total:
-            last = time.monotonic()
+        if time.monotonic() - last < STATUS_S and done != total:
+            return
+        last = time.monotonic()
+        said = read_status(folder)
+        if said is None or not said.epochs or time.time() - said.written > OWN_S:
             write_status(folder, done=done, total=total, text=text)
 
     return tell
