@@ -20,6 +20,7 @@ ASK_S = 0.5  # how often the queue is asked whether to stop
 FOLDER_S = 10.0  # how long a predecessor may need to leave the folder
 EXIT_CODES: dict[State, int] = {"done": 0, "failed": 1, "cancelled": 3}
 NOT_CURRENT = 4
+RANK_VARIABLE = "RANK"  # of a process that torchrun started
 SHUT_DOWN = "The system ended the process; it goes on from its last state."
 
 Desk = JobQueue | FolderDesk
@@ -77,6 +78,8 @@ def attempt(queue: JobQueue, id_: int, work: Work, sentence: Sentence) -> int:
     job = desk.get(id_)
     if not token or job.token != token:
         return NOT_CURRENT
+    if os.environ.get(RANK_VARIABLE, "0") != "0":
+        return _beside(desk, job, work, sentence)
     deadline = time.monotonic() + FOLDER_S
     while time.monotonic() < deadline:
         with processes.held(job.folder / processes.LOCK_FILE) as got:
@@ -84,6 +87,13 @@ def attempt(queue: JobQueue, id_: int, work: Work, sentence: Sentence) -> int:
                 return _locked(desk, job, work, sentence)
         time.sleep(0.1)
     return NOT_CURRENT
+
+
+def _beside(queue: Desk, job: Job, work: Work, sentence: Sentence) -> int:
+    """A further process of one training over several devices: it works along, and the first one speaks for all."""
+    flag = StopFlag(queue, job.id, job.token)
+    flag.on_sigterm()
+    return EXIT_CODES[_verdict(job, work, sentence, flag)[0]]
 
 
 def _locked(queue: Desk, job: Job, work: Work, sentence: Sentence) -> int:

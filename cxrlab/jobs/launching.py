@@ -15,18 +15,30 @@ from cxrlab.jobs.run_files import LOG_FILE
 Launch = Callable[[Job], "subprocess.Popen[bytes]"]
 SUPERVISOR_LOG = "supervisor.log"
 HOME_VARIABLE = "CXRLAB_HOME"
+SPREAD = ("train", "study")  # kinds that several GPUs share
 
 
 def launch(job: Job) -> subprocess.Popen[bytes]:
-    """`cxrlab jobs run ID` in a session and process group of its own, writing into the run's log."""
+    """:func:`command_of` a job in a session and process group of its own, writing into the run's log."""
     devices = ",".join(map(str, job.devices))
     environment = os.environ | {TOKEN_VARIABLE: job.token, "CUDA_VISIBLE_DEVICES": devices, "PYTHONUNBUFFERED": "1"}
     job.folder.mkdir(parents=True, exist_ok=True)
     with (job.folder / LOG_FILE).open("ab") as log:
         return subprocess.Popen(
-            [*command(), "jobs", "run", str(job.id)],
+            command_of(job),
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True,
         )  # fmt: skip
+
+
+def command_of(job: Job) -> list[str]:
+    """`cxrlab jobs run ID`; a training on several GPUs through torchrun, one process a GPU.
+
+    torchrun starts nothing anew by itself: that is for the queue to decide.
+    """
+    if job.gpus < 2 or job.kind not in SPREAD:
+        return [*command(), "jobs", "run", str(job.id)]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--max-restarts", "0"]
+    return [*torchrun, "--nproc-per-node", str(job.gpus), "-m", "cxrlab", "jobs", "run", str(job.id)]
 
 
 def ensure_supervisor(queue: JobQueue) -> bool:

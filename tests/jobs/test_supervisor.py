@@ -16,8 +16,10 @@ import psutil
 import pytest
 
 from cxrlab.jobs import processes
+from cxrlab.jobs.attempt import RANK_VARIABLE, attempt
 from cxrlab.jobs.devices import Gpu, placements
 from cxrlab.jobs.job import Job
+from cxrlab.jobs.launching import command_of
 from cxrlab.jobs.queue import JobQueue
 from cxrlab.jobs.supervisor import Patience, Supervisor
 from tests.jobs.toy import launch_toy, starts
@@ -311,3 +313,23 @@ def test_the_lock_goes_with_its_process(tmp_path: Path) -> None:
     holder.kill()
     holder.wait()
     assert not processes.is_held(lock)
+
+
+def test_a_training_on_several_gpus_is_started_by_torchrun() -> None:
+    assert command_of(job_of(7, 1)) == [sys.executable, "-m", "cxrlab", "jobs", "run", "7"]
+    words = command_of(job_of(7, 4))
+    assert words[1:5] == ["-m", "torch.distributed.run", "--standalone", "--max-restarts"]
+    assert words[words.index("--nproc-per-node") + 1] == "4"
+    assert words[words.index("--max-restarts") + 1] == "0"
+    assert words[-5:] == ["-m", "cxrlab", "jobs", "run", "7"]
+
+
+def test_only_the_first_of_several_processes_speaks(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = bench.submit()
+    bench.queue.claim(job.id, token="t", host="here")
+    monkeypatch.setenv(processes.TOKEN_VARIABLE, "t")
+    monkeypatch.setenv(RANK_VARIABLE, "1")
+    seen: list[int] = []
+    assert attempt(bench.queue, job.id, lambda job, stop: seen.append(job.id), str) == 0
+    found = bench.queue.get(job.id)
+    assert (seen, found.state, found.pid) == ([job.id], "running", 0)
