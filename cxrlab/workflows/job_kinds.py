@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -12,13 +14,14 @@ from typing import Any
 from cxrlab.catalogue import read_checkpoint
 from cxrlab.config import home
 from cxrlab.jobs.attempt import Stopped
-from cxrlab.jobs.job import Job, JobError
+from cxrlab.jobs.job import Job
 from cxrlab.jobs.run_files import read_status, write_status
 from cxrlab.progress import Cancel, Cancelled, Progress
 from cxrlab.workflows.data_sets import the_manifest
 from cxrlab.workflows.training_card import TrainRequest
 
 STATUS_S = 0.5  # between two writes
+LOG_S = 10.0  # between two lines in the log
 OWN_S = 5.0  # so long what a trainer wrote by itself stands, which has its epochs and the time left
 
 
@@ -26,19 +29,34 @@ def do(job: Job, stop: Callable[[], bool]) -> None:
     """Do a job. Raises Stopped when it was asked to stop, anything else when it failed."""
     kinds = {"train": _train, "study": _study, "evaluate": _evaluate}
     if job.kind not in kinds:
-        raise JobError(f"This version can not run jobs of the kind {job.kind}; update it.")
+        raise ValueError(f"This version can not run jobs of the kind {job.kind}; update it.")
+    where = f"GPU {', '.join(map(str, job.devices))}" if job.devices else "the CPU" if not job.gpus else "a GPU"
+    _log(f"Job {job.id}, attempt {job.attempts}, on {where} of {job.host}: {job.title}")
     try:
         kinds[job.kind](job, job.config, told(job.folder), stop)
     except Cancelled as cancelled:
+        _log("Stopped, as it was asked to.")
         raise Stopped from cancelled
+    _log("Done.")
+
+
+def _log(text: str) -> None:
+    """A line with the time on standard output, which is the run's log. One that can not be written is left out."""
+    with contextlib.suppress(OSError):
+        sys.stdout.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
+        sys.stdout.flush()
 
 
 def told(folder: Path) -> Progress:
-    """Progress into ``status.json``, at most twice a second; the trainer's own status has more and wins."""
-    last = 0.0
+    """Progress into ``status.json``, at most twice a second, where the trainer's own status has more and wins; and
+    into the log, every ten seconds."""
+    last, logged = 0.0, time.monotonic()
 
     def tell(done: int, total: int, text: str) -> None:
-        nonlocal last
+        nonlocal last, logged
+        if time.monotonic() - logged >= LOG_S:
+            logged = time.monotonic()
+            _log(f"{done / max(1, total):4.0%} {text}")
         if time.monotonic() - last < STATUS_S and done != total:
             return
         last = time.monotonic()
