@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from cxrlab.config import repository
 from cxrlab.jobs.backend import QueueJobs
 from cxrlab.jobs.job import Backend, Job, JobError, Kind
-from cxrlab.jobs.launching import HOME_VARIABLE, ensure_supervisor
+from cxrlab.jobs.launching import HOME_VARIABLE, command_of, ensure_supervisor
 from cxrlab.jobs.processes import TOKEN_VARIABLE
 from cxrlab.jobs.queue import JobQueue
 from cxrlab.jobs.run_files import LOG_FILE, read_log
@@ -214,7 +214,7 @@ def _asked(question: Callable[[], Any], address: str) -> Any:
 
 def entrypoint(job: Job, python: str = "") -> str:
     """The command that Ray's shell runs on one of the cluster's machines; it writes into the run's log."""
-    command = shlex.join([python or sys.executable, "-m", "cxrlab", "jobs", "run", str(job.id)])
+    command = shlex.join([python or sys.executable, *command_of(job)[1:]])
     return f"exec {command} >> {shlex.quote(str(job.folder / LOG_FILE))} 2>&1"
 
 

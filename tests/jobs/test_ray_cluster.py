@@ -145,9 +145,9 @@ def finish_epoch(job: Job) -> None:
 def test_a_job_is_handed_over_with_what_it_needs(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXRLAB_CHECKPOINTS", "/shared/checkpoints")
     RaySettings(ADDRESS, 4.0, "/opt/python").save(bench.queue.folder)
-    job = bench.now(bench.submit(gpus=2, title="Two GPUs"))
+    job = bench.now(bench.submit(gpus=1, title="One GPU"))
     (given,) = bench.ray.submitted
-    assert (given["entrypoint_num_gpus"], given["entrypoint_num_cpus"]) == (2, 4.0)
+    assert (given["entrypoint_num_gpus"], given["entrypoint_num_cpus"]) == (1, 4.0)
     assert given["entrypoint"] == f"exec /opt/python -m cxrlab jobs run {job.id} >> {job.folder}/log.txt 2>&1"
     told = given["runtime_env"]["env_vars"]
     assert (told[TOKEN_VARIABLE], told["CXRLAB_HOME"]) == (job.token, str(bench.queue.folder.parent))
@@ -161,6 +161,13 @@ def test_a_job_is_handed_over_with_what_it_needs(bench: Bench, monkeypatch: pyte
 def test_a_job_without_gpu_sees_none(bench: Bench) -> None:
     bench.now(bench.submit())
     assert bench.ray.submitted[0]["runtime_env"]["env_vars"]["CUDA_VISIBLE_DEVICES"] == ""
+
+
+def test_a_training_on_several_gpus_has_a_process_for_each(bench: Bench) -> None:
+    job = bench.now(bench.submit(gpus=2))
+    (given,) = bench.ray.submitted
+    assert given["entrypoint_num_gpus"] == 2
+    assert f" --nproc-per-node 2 -m cxrlab jobs run {job.id} >> " in given["entrypoint"]
 
 
 def test_the_order_is_the_queues_and_few_wait_at_ray(bench: Bench) -> None:
