@@ -8,7 +8,6 @@ from pathlib import Path
 
 import torch
 from lightning.fabric import Fabric
-from lightning.fabric.strategies import DDPStrategy
 from torch import nn
 
 from cxrlab.config import Augmentation, Preprocessing, TrainConfig
@@ -16,7 +15,7 @@ from cxrlab.progress import Cancel, Progress, never, silent
 from cxrlab.results import History
 from cxrlab.training.interrupts import Interrupts
 from cxrlab.training.squares import LabelledSquares
-from cxrlab.training.team import PartnerLost, end_with_parent, is_lost_partner, node_count, team_size
+from cxrlab.training.team import Connected, PartnerLost, end_with_parent, is_lost_partner, node_count, team_size
 from cxrlab.training.trainer import TRAIN, VALIDATION, OnEpoch, Trainer
 
 __all__ = ["LabelledSquares", "fit", "make_fabric"]
@@ -111,8 +110,7 @@ def make_fabric(config: TrainConfig, accelerator: str) -> Fabric:
         accelerator=accelerator,
         devices=team_size() // node_count(),
         num_nodes=node_count(),
-        # Running statistics are sent once an epoch (Team.align); auxiliary heads may be left untrained.
-        strategy=DDPStrategy(broadcast_buffers=False, static_graph=True),
+        strategy=Connected(),
         precision=precision,  # type: ignore[arg-type]
     )
     end_with_parent()

@@ -12,16 +12,15 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from lightning.fabric import Fabric
+from lightning.fabric.strategies import DDPStrategy
 from torch import nn
 
 from cxrlab.progress import Cancel, check, never
-
-if TYPE_CHECKING:
-    from lightning.fabric import Fabric
 
 LOOK_S = 0.2  # between two looks at what another process does
 LOST_WORDS = ("closed by peer", "reset by peer", "broken pipe", "remote process", "communicator was aborted")
@@ -95,6 +94,16 @@ def end_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
+class Connected(DDPStrategy):
+    """Fabric's connected processes without torch's wrapper around the network; :class:`Team` averages the gradients.
+
+    The wrapper refuses outputs that no loss is made of, such as those of an auxiliary head that is left untrained.
+    """
+
+    def setup_module(self, module: nn.Module) -> nn.Module:  # type: ignore[override]
+        return module
+
+
 class Team:
     """The processes of one training and this one's place among them; a training by itself is a team of one.
 
@@ -145,10 +154,22 @@ class Team:
             self.fabric.barrier()
 
     def align(self, model: nn.Module) -> None:
-        """Give every process the first one's buffers: the running statistics of batch norm."""
-        if self.size > 1:
-            for buffer in model.buffers():
-                torch.distributed.broadcast(buffer, src=0)
+        """Give every process the first one's weights and running statistics of batch norm."""
+        for value in model.state_dict().values() if self.size > 1 else ():
+            sent = value.contiguous()
+            torch.distributed.broadcast(sent, src=0)
+            value.copy_(sent)
+
+    def average_gradients(self, model: nn.Module) -> None:
+        """Give every process the mean of all gradients."""
+        gradients = [weight.grad for weight in model.parameters() if weight.grad is not None] if self.size > 1 else []
+        if not gradients:
+            return
+        flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
+        torch.distributed.all_reduce(flat)
+        flat /= self.size
+        for gradient, mean in zip(gradients, flat.split([each.numel() for each in gradients]), strict=True):
+            gradient.copy_(mean.view(gradient.shape))
 
 
 def is_lost_partner(error: RuntimeError) -> bool:

@@ -70,7 +70,7 @@ class Trainer:
         self.model, self.optimiser = fabric.setup(model, optimiser)
         self.objective = Objective(model, config, self.batches.counts(num_classes), fabric.device)
         still = augmentation.changes_nothing and len(set(self.sizes)) == 1
-        self.head = self._cacheable_head() if still and self.team.size == 1 else None
+        self.head = self._cacheable_head() if still else None
         self.features: dict[str, torch.Tensor] = {}
         self.state = RunState()
         self.sides = [self.sizes[epoch * len(self.sizes) // config.epochs] for epoch in range(config.epochs)]
@@ -78,6 +78,7 @@ class Trainer:
 
     def run(self, progress: Progress, stop: Callable[[], bool]) -> History:
         """Epochs until the end, the patience or an interrupt."""
+        self.team.align(self.plain_model)
         self._resume()
         state, config = self.state, self.config
         self.status.begin(self._done)
@@ -107,6 +108,7 @@ class Trainer:
         loss = self.objective(output, self.batches.y_true(rows[own], self.fabric.device), scale=scale)
         self.optimiser.zero_grad()
         self.fabric.backward(loss)
+        self.team.average_gradients(self.plain_model)
         norm = None
         if self.config.clip_norm:
             norm = self.fabric.clip_gradients(
@@ -159,7 +161,7 @@ class Trainer:
     def _output(self, rows: np.ndarray, size: int, own: np.ndarray | slice) -> Any:
         """What the network, or its head on stored features, says of this process' images of a batch."""
         if self.features:
-            return self._of_head(self.features[TRAIN][torch.from_numpy(rows)])
+            return self._of_head(self.features[TRAIN][torch.from_numpy(rows[own])])
         return self.model(self._input(self.batches.inputs(rows, size, self.fabric.device)[own]))
 
     def _plain_output(self, name: str, start: int, stop: int) -> Any:
