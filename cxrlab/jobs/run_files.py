@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ LOG_FILE = "log.txt"
 STATUS_FILE = "status.json"
 METRICS_FILE = "metrics.jsonl"
 TAIL_BYTES = 64_000
+PROGRESS_LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ")
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,12 @@ def read_log(folder: Path, offset: int = 0) -> tuple[str, int]:
 
 
 def last_words(folder: Path) -> str:
-    """The last line of the log that is not empty; for the reason of a failure."""
+    """The last line of the log that is not empty, for the reason of a failure; empty where it only tells progress."""
     text, _ = read_log(folder, -TAIL_BYTES)
-    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
+    last = next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
+    return "" if PROGRESS_LINE.match(last) else last
+
+
+def log_line(text: str) -> str:
+    """A line about progress, as it stands in the log."""
+    return f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n"

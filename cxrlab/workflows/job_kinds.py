@@ -15,7 +15,7 @@ from cxrlab.catalogue import read_checkpoint
 from cxrlab.config import home
 from cxrlab.jobs.attempt import Stopped
 from cxrlab.jobs.job import Job
-from cxrlab.jobs.run_files import read_status, write_status
+from cxrlab.jobs.run_files import log_line, read_status, write_status
 from cxrlab.progress import Cancel, Cancelled, Progress
 from cxrlab.workflows.data_sets import the_manifest
 from cxrlab.workflows.training_card import TrainRequest
@@ -43,7 +43,7 @@ def do(job: Job, stop: Callable[[], bool]) -> None:
 def _log(text: str) -> None:
     """A line with the time on standard output, which is the run's log. One that can not be written is left out."""
     with contextlib.suppress(OSError):
-        sys.stdout.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
+        sys.stdout.write(log_line(text))
         sys.stdout.flush()
 
 
