@@ -64,7 +64,7 @@ class QueueJobs:
     def status(self, id_: int) -> JobStatus:
         """The job and what its run said last."""
         job = self.queue.get(id_)
-        return JobStatus(job, read_status(job.folder))
+        return JobStatus(job, read_status(job.metrics_folder) or read_status(job.folder))
 
     def cancel(self, id_: int) -> Job:
         """Ask a job to stop: it ends after its current step and can be resumed. Nothing happens to an ended one."""

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 
+from cxrlab.jobs.devices import cpu_jobs
 from cxrlab.jobs.job import ALIVE, Job
 from cxrlab.jobs.processes import TOKEN_VARIABLE, host_name, is_held
 from cxrlab.jobs.queue import JobQueue
@@ -22,6 +23,8 @@ def launch(job: Job) -> subprocess.Popen[bytes]:
     """:func:`command_of` a job in a session and process group of its own, writing into the run's log."""
     devices = ",".join(map(str, job.devices))
     environment = os.environ | {TOKEN_VARIABLE: job.token, "CUDA_VISIBLE_DEVICES": devices, "PYTHONUNBUFFERED": "1"}
+    if not job.gpus and cpu_jobs() > 1:  # several on one CPU: each its share of the cores
+        environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // cpu_jobs())))
     job.folder.mkdir(parents=True, exist_ok=True)
     with (job.folder / LOG_FILE).open("ab") as log:
         return subprocess.Popen(
