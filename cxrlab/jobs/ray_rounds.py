@@ -118,6 +118,8 @@ class RayRounds:
     def _watch(self, head: RayHead, job: Job) -> bool:
         """Is it handed over without a place yet?"""
         seen = head.seen(submission(job))
+        if seen is None and not job.external and job.state == "running":  # the hand-over did not succeed
+            return self._hand_over(head, job)
         if seen is None:
             self._bury(job, "The cluster does not know it any more", None, counts=False)
             return False
@@ -167,16 +169,19 @@ class RayRounds:
         token, epochs = secrets.token_hex(16), finished_epochs(job.metrics_folder)
         if not self.queue.claim(job.id, token=token, host="", epochs=epochs):
             return False
-        job = self.queue.get(job.id)
         forget_answers(job.folder)
+        return self._hand_over(head, self.queue.get(job.id))
+
+    def _hand_over(self, head: RayHead, job: Job) -> bool:
+        """Submit a claimed job. An error in between is no harm: the next round asks for its name first."""
         self._order(job)
         try:
             head.submit(job, submission(job), self.queue.folder.parent)
         except RefusedError as refused:
-            self.queue.finish(job.id, "failed", token=token, reason=str(refused))
+            self.queue.finish(job.id, "failed", token=job.token, reason=str(refused))
             self._leave(job)
             return False
-        self.queue.note_external(job.id, submission(job), token=token)
+        self.queue.note_external(job.id, submission(job), token=job.token)
         return True
 
     def _say(self, job: Job, text: str) -> None:
