@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -10,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cxrlab.cards import ModelCard, checked_name
-from cxrlab.checkpoints import find_checkpoint, load_checkpoint, save_checkpoint
-from cxrlab.config import Augmentation, Preprocessing, TrainConfig, home
+from cxrlab.checkpoints import load_checkpoint, read_checkpoint, save_checkpoint
+from cxrlab.config import Preprocessing, home
 from cxrlab.data.cache import build_cache
 from cxrlab.data.manifest import Manifest, read_manifest
 from cxrlab.data.splits import Split, benchmark_split, hold_out
@@ -21,15 +20,12 @@ from cxrlab.progress import Cancel, Cancelled, Progress, never, silent
 from cxrlab.results import History
 from cxrlab.sampling import Sampler
 from cxrlab.workflows.training_card import TrainRequest, card_metrics, training_card
+from cxrlab.workflows.training_claim import TrainingError, claim
 
 if TYPE_CHECKING:
     from torch import nn
 
     from cxrlab.training.squares import LabelledSquares
-
-
-class TrainingError(ValueError):
-    """The training can not begin; the text is the sentence for the user."""
 
 
 @dataclass(frozen=True)
@@ -60,9 +56,15 @@ def train(
 
     Raises:
         TrainingError, ManifestError, SplitError, CacheError, CheckpointError: one sentence each.
+        NotFinite: the loss is no number any more; ``last.pt`` keeps the state of before.
         Cancelled: the run stays in ``run_folder`` and can be resumed.
+
+    A process that is killed at any moment leaves no checkpoint or a whole one; the same call goes on from there. Under
+    ``torchrun`` all processes call this, train together and return; the first one alone writes, and the card of the
+    others lacks what is measured while saving.
     """
     from cxrlab.training.fit import fit
+    from cxrlab.training.team import in_turn, is_first
 
     target = (checkpoints or home() / "checkpoints") / checked_name(request.name)
     if target.exists() and not overwrite:
@@ -70,13 +72,19 @@ def train(
     Sampler(request.config.sampling)  # before any work: a rule that can not be read
     check_sides(request)
     run_folder = run_folder or home() / "training" / request.name
-    data = _TrainingData.of(request)
-    network = seeded_network(request, len(data.labels))
-    _claim(run_folder, request, data, overwrite=overwrite)
+    progress = progress if is_first() else silent
+    with in_turn(cancel):
+        data = _TrainingData.of(request)
+        network = seeded_network(request, len(data.labels))
+        if is_first():
+            claim(run_folder, request, data.labels, data.split, overwrite=overwrite)
+        training, validation = (
+            data.squares(part, request.preprocessing, progress, cancel) for part in ("train", "validation")
+        )
     history = fit(
         network,
-        data.squares("train", request.preprocessing, progress, cancel),
-        data.squares("validation", request.preprocessing, progress, cancel),
+        training,
+        validation,
         num_classes=len(data.labels),
         config=request.config,
         preprocessing=request.preprocessing,
@@ -98,8 +106,11 @@ def train(
         split=data.split,
         training=data.training,
     )
-    save_checkpoint(target, network, card, overwrite=overwrite)
-    return Trained(_measured(request, data, target, network, card, device, progress), target, history)
+    if is_first():
+        card = _measured(request, run_folder, network, card, device, progress)
+        save_checkpoint(target, network, card, overwrite=overwrite)
+        card = read_checkpoint(target).card
+    return Trained(card, target, history)
 
 
 class Interrupted(Cancelled):
@@ -226,75 +237,14 @@ def _start_from(network: nn.Module, request: TrainRequest) -> None:
     network.load_state_dict(own | kept)
 
 
-def _claim(run_folder: Path, request: TrainRequest, data: _TrainingData, *, overwrite: bool) -> None:
-    """Write what the run is for, with its split; refuse a folder that holds a run of something else."""
-    from cxrlab.training.state import load_state
-
-    facts, last = _facts(request, data), run_folder / "last.pt"
-    if last.exists():
-        saved, stored = load_state(last), _whole(json.loads((run_folder / "run.json").read_text()))
-        stored |= TrainConfig.from_json(saved["config"]).to_json()
-        wanted = _whole(facts) | request.config.to_json()
-        different = [name for name in stored | wanted if stored.get(name) != wanted.get(name)]
-        if different and not (overwrite and saved["run"]["finished"]):
-            raise TrainingError(
-                f"{run_folder} holds a run with another {', '.join(different)}; choose another name for the "
-                "checkpoint or delete that folder."
-            )
-        if different:
-            shutil.rmtree(run_folder)
-    if not last.exists():  # nothing is trained yet
-        run_folder.mkdir(parents=True, exist_ok=True)
-        data.split.save(run_folder / "split.json")
-        (run_folder / "run.json").write_text(json.dumps(facts, indent=1) + "\n")
-
-
-def _facts(request: TrainRequest, data: _TrainingData) -> dict[str, Any]:
-    """What a run is for, but for the configuration, which its state holds."""
-    facts = {
-        "model": request.model,
-        "pretrained": request.pretrained,
-        "initial": request.initial,
-        "labels": list(data.labels.ids),
-        "preprocessing": request.preprocessing.to_json(),
-        "augmentation": request.augmentation.to_json(),
-        "split_digest": data.split.digest,
-    }
-    facts |= {
-        name: value
-        for name, value in {
-            "options": dict(request.options),
-            "task": request.task,
-            "activation": request.activation if request.activation != "softmax" else "",
-            "weights_file": str(request.weights_file or ""),
-        }.items()
-        if value
-    }
-    return facts
-
-
-def _whole(facts: dict[str, Any]) -> dict[str, Any]:
-    """Facts of a run as JSON values, with the fields that did not exist yet when it began."""
-    whole = {
-        "preprocessing": Preprocessing.from_json(facts["preprocessing"]).to_json(),
-        "augmentation": Augmentation.from_json(facts["augmentation"]).to_json(),
-    }
-    return json.loads(json.dumps(facts | whole))
-
-
 def _measured(
-    request: TrainRequest,
-    data: _TrainingData,
-    folder: Path,
-    network: nn.Module,
-    card: ModelCard,
-    device: str,
-    progress: Progress,
+    request: TrainRequest, run_folder: Path, network: nn.Module, card: ModelCard, device: str, progress: Progress
 ) -> ModelCard:
-    """Measure the weights as they were saved, on the benchmark's test part where there is one, and save the card."""
+    """The card with metrics on the benchmark's test part where there is one, of the weights as they are saved."""
     if not request.benchmark:
-        return find_checkpoint(folder).card
-    measured = replace(
-        card, metrics=card_metrics(request.source, folder, task=request.task, device=device, progress=progress)
-    )
-    return save_checkpoint(folder, network, measured, overwrite=True)
+        return card
+    folder = run_folder / "unmeasured" / card.name
+    save_checkpoint(folder, network, card, overwrite=True)
+    metrics = card_metrics(request.source, folder, task=request.task, device=device, progress=progress)
+    shutil.rmtree(folder.parent)
+    return replace(card, metrics=metrics)

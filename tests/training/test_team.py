@@ -135,9 +135,7 @@ def test_which_errors_mean_a_lost_process() -> None:
 
 def test_a_process_ends_when_torchrun_is_killed(tmp_path: Path) -> None:
     """torchrun starts each process in a session of its own, so that no signal to its group reaches them."""
-    child = (
-        "import cxrlab.training.team as team, time; team.end_with_parent(); print('ready', flush=True); time.sleep(60)"
-    )
+    child = "import time, cxrlab.training.team as t; t.end_with_parent(); print('ready', flush=True); time.sleep(60)"
     script = f'{sys.executable} -c "{child}" & echo $! > {tmp_path}/pid; wait'
     with subprocess.Popen(["sh", "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
