@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 import streamlit as st
 
 from cxrlab import __version__
 from cxrlab.app.demo import is_demo
-from cxrlab.config import repository
+from cxrlab.config import home, repository
+
+log = logging.getLogger("cxrlab.app")
 
 INTENDED_USE = "Research and teaching only. Not for diagnosis."
 
@@ -31,7 +34,7 @@ PAGES = (
     PageEntry("pages/2_Evaluate.py", "Evaluate", ":material/monitoring:", "Measure"),
     PageEntry("pages/4_Checkpoints.py", "Checkpoints", ":material/inventory_2:", "Measure"),
     PageEntry("pages/7_Papers.py", "Papers", ":material/menu_book:", "Measure"),
-    PageEntry("pages/5_Train.py", "Train", ":material/model_training:", "Make", in_demo=False),
+    PageEntry("pages/5_Train.py", "Train", ":material/model_training:", "Make"),
     PageEntry("pages/6_Data.py", "Data", ":material/database:", "Make", in_demo=False),
 )
 
@@ -60,11 +63,25 @@ def open_page(title: str, *, heading: str = "", lead: str = "") -> None:
     st.set_page_config(
         page_title="cxrlab" if title == "Home" else f"{title} · cxrlab", page_icon=entry.icon, layout="wide"
     )
+    _wake_jobs()
     _draw_menu()
     st.title(heading or title, anchor=False)
     if lead:
         st.markdown(lead)
     st.caption(f":material/info: {INTENDED_USE}")
+
+
+@st.cache_resource(show_spinner=False)
+def _wake_jobs() -> None:
+    """Once a server: jobs that were left waiting when the last one ended get somebody who serves them."""
+    if not (home() / "jobs").is_dir():
+        return
+    from cxrlab.workflows.jobs import JobError, open_jobs
+
+    try:
+        open_jobs().poll()
+    except (JobError, OSError) as error:
+        log.warning("The jobs can not be served: %s", error)
 
 
 def link(title: str, label: str) -> None:

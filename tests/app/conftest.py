@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 from cxrlab.config import repository
 from cxrlab.workflows.samples import Sample
 
-WORKS = ("work:comparison", "work:fetch", "work:evaluate")
+WORKS = ("work:comparison", "work:fetch", "work:evaluate", "work:train-preview", "work:train-cost")
 TIMEOUT_S = 120  # the first import of torch on a busy machine
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cxrlab.data.manifest import ManifestError, file_sha256, read_manifest, summarise
+from cxrlab.data.manifest import ManifestError, file_sha256, listed_image, read_manifest, summarise
 from cxrlab.data.splits import benchmark_split
 from cxrlab.labels import CXR4
 
@@ -161,3 +161,15 @@ def test_the_real_index_gives_the_published_benchmark() -> None:
     assert (len(test), summarise(test).patients, len(development)) == (804, 546, 5991)
     assert Counter(test.column("label")) == {"covid19": 104, "viral": 147, "bacterial": 243, "normal": 310}
     assert Counter(development.column("label")) == {"covid19": 316, "viral": 1359, "bacterial": 2542, "normal": 1774}
+
+
+def test_one_listed_image_is_found_without_looking_at_the_others(tmp_path: Path) -> None:
+    (tmp_path / "manifest.csv").write_text("path,label\na.png,normal\nb.png,\nc.png,viral\n")
+    assert listed_image(tmp_path, 1) == ("c.png", "viral", tmp_path / "c.png")
+    assert listed_image(tmp_path, 2)[0] == "a.png"
+
+
+def test_a_listed_image_needs_a_label(tmp_path: Path) -> None:
+    (tmp_path / "manifest.csv").write_text("path,label\na.png,\n")
+    with pytest.raises(ManifestError, match="has no labelled row"):
+        listed_image(tmp_path / "manifest.csv", 0)
