@@ -126,7 +126,7 @@ class Trainer:
         """(N, C) logits of one of the sets, without augmentation."""
         self.model.eval()
         count = len(self.sets[name])
-        return all_logits(lambda start, stop: logits_of(self._plain_output(name, start, stop)), count, self.team)
+        return all_logits(lambda start, stop: logits_of(self.plain_output(name, start, stop)), count, self.team)
 
     def _train_epoch(self, progress: Progress, stop: Callable[[], bool]) -> bool:
         """The rest of the current epoch. False when it was interrupted before its end."""
@@ -164,7 +164,8 @@ class Trainer:
             return self._of_head(self.features[TRAIN][torch.from_numpy(rows[own])])
         return self.model(self._input(self.batches.inputs(rows, size, self.fabric.device)[own]))
 
-    def _plain_output(self, name: str, start: int, stop: int) -> Any:
+    def plain_output(self, name: str, start: int, stop: int) -> Any:
+        """The same of some images of a set, without augmentation."""
         if self.features:
             return self._of_head(self.features[name][start:stop])
         return self._forward(self._unchanged(name, start, stop))

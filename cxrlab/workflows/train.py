@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from cxrlab.cards import ModelCard, checked_name
 from cxrlab.checkpoints import load_checkpoint, read_checkpoint, save_checkpoint
 from cxrlab.config import Preprocessing, home
@@ -201,6 +203,15 @@ def training_squares(
     check_sides(request)
     data = _TrainingData.of(request)
     return data.manifest.name, len(data.labels), data.squares("train", request.preprocessing, progress, cancel)
+
+
+def labelled_parts(request: TrainRequest) -> tuple[LabelSet, np.ndarray, np.ndarray]:
+    """The classes, and (N,) class indices of the training and the validation images. Raises as :func:`train`."""
+    data = _TrainingData.of(request)
+    train_part, validation = (
+        data.manifest.select(data.split.part(part)).y_true(data.labels) for part in ("train", "validation")
+    )
+    return data.labels, train_part, validation
 
 
 def seeded_network(request: TrainRequest, num_classes: int) -> nn.Module:
