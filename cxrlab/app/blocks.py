@@ -29,6 +29,9 @@ STYLE = """<style>
 .st-key-tiles-gallery img { aspect-ratio: 1; object-fit: contain; background: #000; }
 [class*="st-key-members"] { display: grid; grid-template-columns: repeat(auto-fill, minmax(84px, 1fr)); gap: .5rem; }
 [class*="st-key-members"] > div { width: auto !important; min-width: 0; }
+[class*="st-key-sum-"] table { width: 100%; font-size: .8rem; font-variant-numeric: tabular-nums; }
+[class*="st-key-sum-"] :is(th, td) { padding: .2rem .3rem; overflow-wrap: anywhere; }
+[class*="st-key-sum-"] :is(th, td):not(:first-child) { overflow-wrap: normal; }
 .cx-scores { width: 100%; border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums; }
 .cx-scores th, .cx-scores td { border: 0; padding: 0 0 .5rem 0; font-weight: 400; text-align: left; }
 .cx-scores .cx-line { display: flex; justify-content: space-between; gap: .5rem; line-height: 1.4; }
@@ -197,7 +200,8 @@ def _members(picture: Picture, result: ModelResult, choice: HeatmapChoice) -> No
         st.html(weights_html(result.members))
     elif result.voting.startswith("mlp"):
         st.caption("A perceptron reads all members' scores; its map is the mean of theirs.")
-    st.markdown(sum_markdown(result, column))
+    with st.container(key=f"sum-{picture.sha256[:12]}-{result.checkpoint}"):
+        st.markdown(sum_markdown(result, column))
 
 
 def colour_scale(choice: HeatmapChoice) -> None:

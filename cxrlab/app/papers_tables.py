@@ -24,6 +24,7 @@ from cxrlab.workflows.papers import (
 )
 
 MARKS = "†‡§¶"
+WIDEST_PX, NARROW_PX, LETTER_PX = 200, 52, 6  # of columns, and of a letter of theirs
 OTHER_IMAGES = (
     "Printed values come from the paper's own images, ours from those named in the table: they show what a system "
     "reached elsewhere, and no difference between the two columns is a test."
@@ -79,8 +80,12 @@ def _figure(shown: PaperTable, name: str, *, key: str) -> None:
 
 
 def _table(rows: Sequence[dict[str, Any]], *, alt: str) -> None:
-    """All rows at once, the system pinned."""
-    config = {"System": st.column_config.Column(pinned=True)}
+    """All rows at once, the system pinned and as wide as its names, counts narrow, so that the run is in sight."""
+    longest = max(len(row["System"]) for row in rows)
+    config = {
+        "System": st.column_config.Column(pinned=True, width=min(WIDEST_PX, 20 + LETTER_PX * longest)),
+        **{name: st.column_config.Column(width=NARROW_PX, alignment="right") for name in ("n", "Folds")},
+    }
     st.dataframe(list(rows), hide_index=True, height="content", column_config=config, alt=alt)
 
 

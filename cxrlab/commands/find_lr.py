@@ -44,9 +44,8 @@ def find_lr(
     if bool(model) == bool(recipe):
         raise ValueError("A range test needs either --model or --recipe; give one of them.")
     changes = set_values(dict(map(assigned, set_ or [])))
-    given: dict[str, Any] = ({"labels": listed(labels)} if labels else {}) | (
-        {"pretrained": False} if from_scratch else {}
-    )
+    given: dict[str, Any] = {"labels": listed(labels)} if labels else {}
+    given |= {"pretrained": False} if from_scratch else {}
     given |= {"weights_file": weights_file} if weights_file else {}
     with working() as work:
         source = the_manifest(manifest, work.progress, work.cancel)

@@ -94,6 +94,7 @@ def _add(
             "type": "data", "symmetric": False, "array": np.nan_to_num(high - middle),
             "arrayminus": np.nan_to_num(middle - low), "color": colour, "thickness": 1.5, "width": 3,
         },
+        cliponaxis=False,  # a value of 0 is a whole mark
         customdata=[str(each) for each in values],
         hovertemplate=f"<b>{name}</b><br>%{{customdata}}<extra></extra>",
     )  # fmt: skip

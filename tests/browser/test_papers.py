@@ -50,6 +50,11 @@ def test_weights_of_the_members_are_shown_with_the_sum(open_page: OpenPage, fitt
     expect(weights).to_be_visible()
     expect(weights.get_by_text(re.compile(r"^[+−]0\.\d{3}$"))).to_have_count(2)
     expect(weights.get_by_text(re.compile("^−"))).to_have_count(1)  # the member that is always wrong counts against
+    total = page.locator("[class*=st-key-sum-]")
+    table, tile = total.locator("table").bounding_box(), total.bounding_box()
+    assert table
+    assert tile
+    assert table["x"] + table["width"] <= tile["x"] + tile["width"] + 1
 
 
 def test_a_paper_is_picked_and_kept_in_the_link(open_page: OpenPage) -> None:

@@ -21,6 +21,7 @@ def test_every_value_is_drawn_with_its_whiskers() -> None:
     np.testing.assert_allclose(printed.error_x.array, [0.05, 0])
     np.testing.assert_allclose(ours.error_x.arrayminus, [0.1])
     assert printed.marker.symbol == "circle-open"
+    assert not ours.cliponaxis
     assert ours.name == "run one"
     assert list(figure.layout.yaxis.ticktext) == SYSTEMS
     assert figure.layout.xaxis.range[0] == pytest.approx(0.36)
