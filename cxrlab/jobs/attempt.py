@@ -20,6 +20,7 @@ ASK_S = 0.5  # how often the queue is asked whether to stop
 FOLDER_S = 10.0  # how long a predecessor may need to leave the folder
 EXIT_CODES: dict[State, int] = {"done": 0, "failed": 1, "cancelled": 3}
 NOT_CURRENT = 4
+WITHOUT_VERDICT = 5
 RANK_VARIABLE = "RANK"  # of a process that torchrun started
 SHUT_DOWN = "The system ended the process; it goes on from its last state."
 
@@ -35,6 +36,10 @@ Sentence = Callable[[BaseException], str]
 
 class Stopped(Exception):
     """The work ended resumably because it was asked to."""
+
+
+class NoVerdict(Exception):
+    """The work ended through no fault of its own, such as another process that died: whoever watches decides."""
 
 
 @dataclass
@@ -71,7 +76,7 @@ def attempt(queue: JobQueue, id_: int, work: Work, sentence: Sentence) -> int:
     :mod:`cxrlab.jobs.run_orders`.
 
     Returns:
-        The exit code: 0 done, 1 failed, 3 cancelled, 4 not the current attempt.
+        The exit code: 0 done, 1 failed, 3 cancelled, 4 not the current attempt, 5 without a verdict.
     """
     token = os.environ.get(processes.TOKEN_VARIABLE, "")
     desk = desk_elsewhere() or queue
@@ -90,10 +95,17 @@ def attempt(queue: JobQueue, id_: int, work: Work, sentence: Sentence) -> int:
 
 
 def _beside(queue: Desk, job: Job, work: Work, sentence: Sentence) -> int:
-    """A further process of one training over several devices: it works along, and the first one speaks for all."""
+    """A further process of one training over several devices: the first one speaks for all, but of its own failure."""
     flag = StopFlag(queue, job.id, job.token)
     flag.on_sigterm()
-    return EXIT_CODES[_verdict(job, work, sentence, flag)[0]]
+    verdict = _verdict(job, work, sentence, flag)
+    if verdict is None:
+        return WITHOUT_VERDICT
+    state, reason = verdict
+    if state == "failed":
+        queue.finish(job.id, state, token=job.token, exit_code=EXIT_CODES[state], reason=reason)
+        return EXIT_CODES[state]
+    return 0  # stopped with the others: any other code makes torchrun end the first one while it speaks
 
 
 def _locked(queue: Desk, job: Job, work: Work, sentence: Sentence) -> int:
@@ -103,20 +115,26 @@ def _locked(queue: Desk, job: Job, work: Work, sentence: Sentence) -> int:
         return NOT_CURRENT
     flag = StopFlag(queue, job.id, job.token)
     flag.on_sigterm()
-    state, reason = _verdict(queue.get(job.id), work, sentence, flag)
+    verdict = _verdict(queue.get(job.id), work, sentence, flag)
+    if verdict is None:
+        return WITHOUT_VERDICT
+    state, reason = verdict
     code = EXIT_CODES[state]
     if state == "cancelled" and queue.requeue(job.id, token=job.token, deaths=job.deaths, reason=SHUT_DOWN):
         return code  # nobody had asked the queue: the system sent SIGTERM
     return code if queue.finish(job.id, state, token=job.token, exit_code=code, reason=reason) else NOT_CURRENT
 
 
-def _verdict(job: Job, work: Work, sentence: Sentence, stop: StopFlag) -> tuple[State, str]:
+def _verdict(job: Job, work: Work, sentence: Sentence, stop: StopFlag) -> tuple[State, str] | None:
     try:
         work(job, stop)
     except Stopped:
         return "cancelled", "Stopped; it can be resumed."
     except JobError:
         raise
+    except NoVerdict:
+        traceback.print_exc(file=sys.stderr)
+        return None
     except BaseException as error:  # every way to fail is a verdict, MemoryError and KeyboardInterrupt too
         traceback.print_exc(file=sys.stderr)
         return "failed", sentence(error)

@@ -16,7 +16,7 @@ from cxrlab.jobs.run_files import LOG_FILE
 Launch = Callable[[Job], "subprocess.Popen[bytes]"]
 SUPERVISOR_LOG = "supervisor.log"
 HOME_VARIABLE = "CXRLAB_HOME"
-SPREAD = ("train", "study")  # kinds that several GPUs share
+SPREAD = ("train",)  # kinds that several GPUs share
 
 
 def launch(job: Job) -> subprocess.Popen[bytes]:

@@ -13,10 +13,11 @@ from typing import Any
 
 from cxrlab.catalogue import read_checkpoint
 from cxrlab.config import home
-from cxrlab.jobs.attempt import Stopped
+from cxrlab.jobs.attempt import RANK_VARIABLE, NoVerdict, Stopped
 from cxrlab.jobs.job import Job
+from cxrlab.jobs.processes import host_name
 from cxrlab.jobs.run_files import log_line, read_status, write_status
-from cxrlab.progress import Cancel, Cancelled, Progress
+from cxrlab.progress import Cancel, Cancelled, Progress, silent
 from cxrlab.workflows.data_sets import the_manifest
 from cxrlab.workflows.training_card import TrainRequest
 
@@ -31,7 +32,7 @@ def do(job: Job, stop: Callable[[], bool]) -> None:
     if job.kind not in kinds:
         raise ValueError(f"This version can not run jobs of the kind {job.kind}; update it.")
     where = f"GPU {', '.join(map(str, job.devices))}" if job.devices else "the CPU" if not job.gpus else "a GPU"
-    _log(f"Job {job.id}, attempt {job.attempts}, on {where} of {job.host}: {job.title}")
+    _log(f"Job {job.id}, attempt {job.attempts}, on {where} of {job.host or host_name()}: {job.title}")
     try:
         kinds[job.kind](job, job.config, told(job.folder), stop)
     except Cancelled as cancelled:
@@ -41,7 +42,10 @@ def do(job: Job, stop: Callable[[], bool]) -> None:
 
 
 def _log(text: str) -> None:
-    """A line with the time on standard output, which is the run's log. One that can not be written is left out."""
+    """A line with the time on standard output, which is the run's log, by the first process of a training over several
+    devices. One that can not be written is left out."""
+    if os.environ.get(RANK_VARIABLE, "0") != "0":
+        return
     with contextlib.suppress(OSError):
         sys.stdout.write(log_line(text))
         sys.stdout.flush()
@@ -68,21 +72,29 @@ def told(folder: Path) -> Progress:
 
 
 def _train(job: Job, config: Mapping[str, Any], progress: Progress, stop: Cancel) -> None:
+    from cxrlab.training.team import PartnerLost, end_with_parent, in_turn
     from cxrlab.workflows.train import train
 
+    if RANK_VARIABLE in os.environ:
+        end_with_parent()
+    progress = silent if os.environ.get(RANK_VARIABLE, "0") != "0" else progress
     request = TrainRequest.from_json(config["request"])
     origin = {"id": job.id, "submitted": job.submitted}
-    request = replace(request, source=the_manifest(request.source, progress, stop), job=origin)
+    with in_turn(stop):
+        request = replace(request, source=the_manifest(request.source, progress, stop), job=origin)
     checkpoints = Path(config.get("checkpoints") or home() / "checkpoints")
-    train(
-        request,
-        run_folder=job.folder,
-        checkpoints=checkpoints,
-        device=config.get("device", "auto"),
-        overwrite=bool(config.get("overwrite")) or _is_own(checkpoints / request.name, origin),
-        progress=progress,
-        cancel=stop,
-    )
+    try:
+        train(
+            request,
+            run_folder=job.folder,
+            checkpoints=checkpoints,
+            device=config.get("device", "auto"),
+            overwrite=bool(config.get("overwrite")) or _is_own(checkpoints / request.name, origin),
+            progress=progress,
+            cancel=stop,
+        )
+    except PartnerLost as lost:
+        raise NoVerdict(str(lost)) from lost
 
 
 def _is_own(folder: Path, origin: Mapping[str, Any]) -> bool:

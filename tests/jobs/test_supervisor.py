@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from cxrlab.jobs import processes
-from cxrlab.jobs.attempt import RANK_VARIABLE, attempt
+from cxrlab.jobs.attempt import RANK_VARIABLE, WITHOUT_VERDICT, NoVerdict, Stopped, attempt
 from cxrlab.jobs.devices import Gpu, placements
 from cxrlab.jobs.job import Job
 from cxrlab.jobs.launching import command_of
@@ -333,3 +333,31 @@ def test_only_the_first_of_several_processes_speaks(bench: Bench, monkeypatch: p
     assert attempt(bench.queue, job.id, lambda job, stop: seen.append(job.id), str) == 0
     found = bench.queue.get(job.id)
     assert (seen, found.state, found.pid) == ([job.id], "running", 0)
+
+    def stopped(job: Job, stop: object) -> None:
+        raise Stopped
+
+    def lost(job: Job, stop: object) -> None:
+        raise NoVerdict("the other one died")
+
+    def fails(job: Job, stop: object) -> None:
+        raise ValueError("The memory of this one ran out.")
+
+    assert attempt(bench.queue, job.id, stopped, str) == 0, "torchrun must not end the first process while it speaks"
+    assert attempt(bench.queue, job.id, lost, str) == WITHOUT_VERDICT
+    assert bench.queue.get(job.id).state == "running"
+    assert attempt(bench.queue, job.id, fails, str) == 1
+    found = bench.queue.get(job.id)
+    assert (found.state, found.reason) == ("failed", "The memory of this one ran out.")
+
+
+def test_without_a_verdict_the_supervisor_decides(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = bench.submit()
+    bench.queue.claim(job.id, token="t", host="here")
+    monkeypatch.setenv(processes.TOKEN_VARIABLE, "t")
+
+    def lost(job: Job, stop: object) -> None:
+        raise NoVerdict("the other one died")
+
+    assert attempt(bench.queue, job.id, lost, str) == WITHOUT_VERDICT
+    assert bench.queue.get(job.id).state == "running"
