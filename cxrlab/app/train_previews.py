@@ -25,19 +25,19 @@ STYLE = """<style>
 
 
 def submit_button(wanted: Wanted | None, *, writable: bool) -> None:
-    """Train: hands the request in. Beside it, why the last one was refused."""
-    place = wanted.place if wanted else None
-    st.button(
-        "Train",
-        type="primary",
-        icon=":material/model_training:",
-        key="train:submit",
-        disabled=wanted is None or not writable,
-        on_click=train_state.submit if wanted else None,
-        kwargs={"request": wanted.request, "device": place.device, "gpus": place.gpus, "priority": place.priority}
-        if wanted and place
-        else None,
+    """Train: hands the request in. Below it, why the last one was refused.
+
+    The request is the one of this very run: a callback's would be that of the run before, which does not yet know a
+    field that was left by pressing the button.
+    """
+    disabled = wanted is None or not writable
+    pressed = st.button(
+        "Train", type="primary", icon=":material/model_training:", key="train:submit", disabled=disabled
     )
+    if pressed and wanted is not None:
+        place = wanted.place
+        train_state.submit(wanted.request, device=place.device, gpus=place.gpus, priority=place.priority)
+        st.rerun()
     train_state.refused()
 
 
@@ -59,16 +59,16 @@ def previews(wanted: Wanted, *, writable: bool) -> None:
 def _cost(wanted: Wanted) -> None:
     key = (wanted.request, wanted.place.device)
     running = work.current(COST)
-    st.button(
+    busy = running is not None and running.alive
+    if st.button(
         "Measure two steps",
         key="train:measure",
         icon=":material/speed:",
-        on_click=_measure,
-        args=(wanted,),
-        disabled=running is not None and running.alive,
-        help="Trains two steps of exactly these settings and throws them away.",
-    )
-    work.watch(COST)
+        disabled=busy,
+        help="Trains two steps of exactly these settings on a made-up picture and throws them away.",
+    ):
+        _measure(wanted)
+    running = work.watch(COST)
     if running is None or running.state != "finished":
         return
     if st.session_state.get(f"{COST}:of") != key:

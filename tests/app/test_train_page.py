@@ -16,6 +16,7 @@ from cxrlab.jobs.run_files import write_status
 from cxrlab.workflows import access as settings
 from cxrlab.workflows.jobs import Job, open_jobs, submit_training
 from cxrlab.workflows.training_card import TrainRequest
+from cxrlab.workflows.training_cost import TrainingCost
 from tests.app.conftest import settled, words
 from tests.workflows.labelled_images import rows_of, write_set
 
@@ -269,3 +270,17 @@ def test_the_demo_shows_the_page_without_paths_and_buttons(open_app: Open, monke
     assert field(app, "Data set").options == ["Phantoms"]
     assert button(app, "Train").disabled
     assert "Cancel" not in labels(app)
+
+
+def test_the_cost_is_measured_on_request_and_known_to_be_old_after_a_change(
+    open_app: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cost = TrainingCost(90.0, 204, 10, 130, 1_300_000, 1_300_000, 400_000_000, 35.0, "cpu")
+    monkeypatch.setattr("cxrlab.workflows.training_cost.estimate_training", lambda *_, **__: cost)
+    app = open_app(PAGE)
+    button(app, "Measure two steps").click().run()
+    app = settled(app)
+    assert [(each.label, each.value) for each in app.metric][:2] == [("Time", "90.0 s"), ("Memory", "0.4 GB")]
+    assert "Estimated from two steps" in said(app)
+    field(app, "Epochs").set_value(3).run()
+    assert "measure again" in said(app)
