@@ -156,7 +156,9 @@ def test_a_cancelled_study_goes_on_and_ends_with_the_same_table(
         asked += 1
         return asked > 12
 
-    with pytest.raises(StudyStopped, match=r"The study was stopped; with --resume it goes on from what .*stopped holds"):
+    with pytest.raises(
+        StudyStopped, match=r"The study was stopped; with --resume it goes on from what .*stopped holds"
+    ):
         ready(manifest_file, out).run(cancel=cancel)
     assert not (out / "results.json").exists()
     ready(manifest_file, out, resume=True).run()
