@@ -13,7 +13,8 @@ from torchvision import models
 
 from cxrlab.config import in_range
 from cxrlab.models.covid_net import check_side
-from cxrlab.models.registry import ModelSpec, register
+from cxrlab.models.registry import register
+from cxrlab.models.specs import SPECS
 
 WIDTHS = (256, 128, 64, 32, 16)
 DROPOUT = 0.5  # before every hidden layer but the first
@@ -48,21 +49,7 @@ class AiCovid(nn.Module):
         return self.classifier(self.features(images).flatten(1))
 
 
-@register(
-    ModelSpec(
-        name="ai_covid",
-        title="AI-COVID",
-        input_size=224,
-        cam_layer="features.8",
-        parameters=40_072_540,
-        paper="Bai et al., AI Augmentation of Radiologist Performance in Distinguishing COVID-19 from Pneumonia of "
-        "Other Origin at Chest CT, Radiology 296(3), 2020, doi:10.1148/radiol.2020201491",
-        family="efficientnet",
-        heads=("classifier",),
-        own_size=True,
-        note="One size only: build it with input_size.",
-    )
-)
+@register(SPECS["ai_covid"])
 def ai_covid(*, num_classes: int, pretrained: bool = False, input_size: int = 224) -> nn.Module:
     """The network of :class:`AiCovid`; ``pretrained`` takes the features' ImageNet weights."""
     network = AiCovid(num_classes, input_size=input_size)

@@ -12,7 +12,8 @@ from torchvision import models
 
 from cxrlab.models.heads import dense_head
 from cxrlab.models.initial_weights import fill
-from cxrlab.models.registry import ModelSpec, register
+from cxrlab.models.registry import register
+from cxrlab.models.specs import SPECS, ModelSpec
 
 
 @dataclass(frozen=True)
@@ -32,51 +33,26 @@ class Backbone:
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
-MOBILENET_V2 = "Sandler et al., MobileNetV2: Inverted Residuals and Linear Bottlenecks, CVPR 2018"
-SHUFFLENET_V2 = "Ma et al., ShuffleNet V2: Practical Guidelines for Efficient CNN Architecture Design, ECCV 2018"
-EFFICIENTNET = "Tan and Le, EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks, ICML 2019"
-RESNET = "He et al., Deep Residual Learning for Image Recognition, CVPR 2016"
-RESNEXT = "Xie et al., Aggregated Residual Transformations for Deep Neural Networks, CVPR 2017"
-DENSENET = "Huang et al., Densely Connected Convolutional Networks, CVPR 2017"
-INCEPTION_V3 = "Szegedy et al., Rethinking the Inception Architecture for Computer Vision, CVPR 2016"
-VGG = "Simonyan and Zisserman, Very Deep Convolutional Networks for Large-Scale Image Recognition, ICLR 2015"
-VGG_NOTE = "No global pooling before its linear head: other sizes than 224 are pooled to 7 x 7 places first."
-INCEPTION_NOTE = "With the auxiliary head, training needs at least 299 px."
-
 V1 = "IMAGENET1K_V1"
 
-# ruff: noqa: E501  (one line a network reads as a table)
-# fmt: off
 BACKBONES = (
-    Backbone(ModelSpec("mobilenet_v2", "MobileNetV2", 224, "features.18", 2_228_996, MOBILENET_V2, "mobilenet", ("classifier",)), 1280),
-    Backbone(ModelSpec("shufflenet_v2_x1_0", "ShuffleNetV2 x1.0", 224, "conv5", 1_257_704, SHUFFLENET_V2, "shufflenet", ("fc",)), 1024),
-    Backbone(ModelSpec("shufflenet_v2_x0_5", "ShuffleNetV2 x0.5", 224, "conv5", 345_892, SHUFFLENET_V2, "shufflenet", ("fc",)), 1024),
-    Backbone(ModelSpec("efficientnet_b0", "EfficientNet-B0", 224, "features.8", 4_012_672, EFFICIENTNET, "efficientnet", ("classifier",)), 1280),
-    Backbone(ModelSpec("efficientnet_b4", "EfficientNet-B4", 380, "features.8", 17_555_788, EFFICIENTNET, "efficientnet", ("classifier",)), 1792),
-    Backbone(ModelSpec("efficientnet_b5", "EfficientNet-B5", 456, "features.8", 28_348_980, EFFICIENTNET, "efficientnet", ("classifier",)), 2048),
-    Backbone(ModelSpec("resnet18", "ResNet-18", 224, "layer4", 11_178_564, RESNET, "resnet", ("fc",)), 512),
-    Backbone(ModelSpec("resnet50", "ResNet-50", 224, "layer4", 23_516_228, RESNET, "resnet", ("fc",)), 2048, V1),
-    Backbone(ModelSpec("resnet152", "ResNet-152", 224, "layer4", 58_152_004, RESNET, "resnet", ("fc",)), 2048, V1),
-    Backbone(ModelSpec("resnext101_32x8d", "ResNeXt-101 32x8d", 224, "layer4", 86_750_532, RESNEXT, "resnet", ("fc",)), 2048, V1),
-    Backbone(ModelSpec("densenet121", "DenseNet-121", 224, "features", 6_957_956, DENSENET, "densenet", ("classifier",)), 1024),
-    Backbone(ModelSpec("densenet161", "DenseNet-161", 224, "features", 26_480_836, DENSENET, "densenet", ("classifier",)), 2208),
-    Backbone(ModelSpec("vgg19", "VGG-19", 224, "features.35", 139_586_628, VGG, "vgg", ("classifier",), note=VGG_NOTE), 512),
-    Backbone(ModelSpec("vgg19_bn", "VGG-19 with batch norm", 224, "features.51", 139_597_636, VGG, "vgg", ("classifier",), note=VGG_NOTE), 512),
+    Backbone(SPECS["mobilenet_v2"], 1280),
+    Backbone(SPECS["shufflenet_v2_x1_0"], 1024),
+    Backbone(SPECS["shufflenet_v2_x0_5"], 1024),
+    Backbone(SPECS["efficientnet_b0"], 1280),
+    Backbone(SPECS["efficientnet_b4"], 1792),
+    Backbone(SPECS["efficientnet_b5"], 2048),
+    Backbone(SPECS["resnet18"], 512),
+    Backbone(SPECS["resnet50"], 2048, V1),
+    Backbone(SPECS["resnet152"], 2048, V1),
+    Backbone(SPECS["resnext101_32x8d"], 2048, V1),
+    Backbone(SPECS["densenet121"], 1024),
+    Backbone(SPECS["densenet161"], 2208),
+    Backbone(SPECS["vgg19"], 512),
+    Backbone(SPECS["vgg19_bn"], 512),
 )
-# fmt: on
 INCEPTION = Backbone(
-    ModelSpec(
-        name="inception_v3",
-        title="Inception v3",
-        input_size=299,
-        cam_layer="Mixed_7c",
-        parameters=21_793_764,
-        paper=INCEPTION_V3,
-        family="inception",
-        heads=("fc", "AuxLogits"),
-        smallest_size=75,
-        note=INCEPTION_NOTE,
-    ),
+    SPECS["inception_v3"],
     2048,
     # torchvision would turn its input from ImageNet's mean and std to .5/.5: that is the card's preprocessing here
     arguments={"transform_input": False, "init_weights": True},

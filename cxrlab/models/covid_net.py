@@ -13,7 +13,8 @@ from torch import nn
 from torch.nn import functional
 
 from cxrlab.config import in_range, one_of
-from cxrlab.models.registry import ModelSpec, register
+from cxrlab.models.registry import register
+from cxrlab.models.specs import SPECS
 
 DEPTHS = (3, 4, 6, 3)  # PEPX blocks of each stage
 REDUCTION = 32  # side of the input to side of the last map
@@ -162,20 +163,7 @@ def _sum(maps: Sequence[torch.Tensor]) -> torch.Tensor:
     return total
 
 
-@register(
-    ModelSpec(
-        name="covid_net",
-        title="COVID-Net",
-        input_size=224,
-        cam_layer="features",
-        parameters=29_117_972,
-        paper="Wang, Lin and Wong, COVID-Net: A Tailored Deep Convolutional Neural Network Design, Sci. Rep. 2020",
-        family="covid_net",
-        heads=("fc", "classifier"),
-        own_size=True,
-        note="One size only: build it with input_size, a multiple of 32.",
-    )
-)
+@register(SPECS["covid_net"])
 def covid_net(*, num_classes: int, pretrained: bool = False, **options: object) -> nn.Module:
     """The network of :class:`CovidNet`, whose arguments are the options; there are no ImageNet weights for it."""
     if pretrained:

@@ -14,7 +14,8 @@ from torch.nn import functional
 
 from cxrlab.config import one_of
 from cxrlab.models.heads import dense_head
-from cxrlab.models.registry import ModelSpec, register
+from cxrlab.models.registry import register
+from cxrlab.models.specs import SPECS
 
 WIDTHS = (64, 128, 256, 512)
 STRIDES = (1, 2, 2, 2)
@@ -142,18 +143,7 @@ def _projection(inputs: int, outputs: int, stride: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
 
 
-@register(
-    ModelSpec(
-        name="pepx_resnet",
-        title="PEPX-ResNet",
-        input_size=224,
-        cam_layer="block4",
-        parameters=11_839_952,
-        paper="PEPX-ResNet with focal loss: text and formula only, widths are ours (docs/systems.md)",
-        family="resnet",
-        heads=("fc",),
-    )
-)
+@register(SPECS["pepx_resnet"])
 def pepx_resnet(*, num_classes: int, pretrained: bool = False, **options: object) -> nn.Module:
     """The network of :class:`PepxResNet`, whose arguments are the options; there are no ImageNet weights for it."""
     if pretrained:

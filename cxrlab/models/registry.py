@@ -6,45 +6,15 @@ import difflib
 import importlib
 import pkgutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from cxrlab.models.specs import ModelSpec
 
 if TYPE_CHECKING:
     from torch import nn
 
     Builder = Callable[..., nn.Module]
-
-
-@dataclass(frozen=True)
-class ModelSpec:
-    """What is known of an architecture before any weights exist.
-
-    Args:
-        name: the registered name.
-        title: the name for people.
-        input_size: side of the usual square input in pixels.
-        cam_layer: dotted name of the layer whose output is the last feature map, (N, K, h, w).
-        parameters: learnable parameters with a 4-class head.
-        paper: authors, title, venue, year.
-        family: networks that share a design, e.g. ``resnet``.
-        heads: dotted names of the parts that depend on the number of classes, the main head first.
-        smallest_size: side of the smallest square input in pixels.
-        own_size: it takes one size only, which its builder needs to know as ``input_size``.
-        note: what else a user must know of its input.
-    """
-
-    name: str
-    title: str
-    input_size: int
-    cam_layer: str
-    parameters: int
-    paper: str
-    family: str
-    heads: tuple[str, ...] = ()
-    smallest_size: int = 32
-    own_size: bool = False
-    note: str = ""
 
 
 _BUILDERS: dict[str, Builder] = {}

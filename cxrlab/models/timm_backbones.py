@@ -8,28 +8,11 @@ from typing import Any
 from torch import nn
 
 from cxrlab.models.heads import dense_head
-from cxrlab.models.registry import ModelSpec, register
+from cxrlab.models.registry import register
+from cxrlab.models.specs import SPECS, ModelSpec
 
-RESNET_V2 = ModelSpec(
-    name="resnetv2_50",
-    title="ResNet-50 v2",
-    input_size=224,
-    cam_layer="norm",
-    parameters=23_508_548,
-    paper="He et al., Identity Mappings in Deep Residual Networks, ECCV 2016",
-    family="resnet",
-    heads=("head",),
-)
-XCEPTION = ModelSpec(
-    name="xception",
-    title="Xception",
-    input_size=299,
-    cam_layer="act4",
-    parameters=20_815_148,
-    paper="Chollet, Xception: Deep Learning with Depthwise Separable Convolutions, CVPR 2017",
-    family="xception",
-    heads=("fc",),
-)
+RESNET_V2 = SPECS["resnetv2_50"]
+XCEPTION = SPECS["xception"]
 TIMM_NAMES = {"resnetv2_50": "resnetv2_50.a1h_in1k", "xception": "legacy_xception.tf_in1k"}
 FEATURES = 2048  # channels of the pooled feature map of both
 

@@ -257,7 +257,7 @@ def shrunk(run: MemberRun, scale: Scale, *, network: str = "", epochs: int = 0, 
     if not scale.light:
         return run
     config = replace(scaled(run.config, scale, epochs=epochs), unfreeze=1.0, threads=1)
-    if size > scale.size:
+    if size > min((scale.size, *config.size_schedule)):  # smaller than the network takes
         config = replace(config, size_schedule=())
     model, config = of_size(replace(run.model, name=network or run.model.name), config, max(size, scale.size))
     return replace(

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from cxrlab.models.registry import ModelSpec
+from cxrlab.models.specs import SPECS, ModelSpec
 
 __all__ = ["ModelSpec", "list_networks"]
 
 
 def list_networks() -> tuple[ModelSpec, ...]:
-    """Every registered network, by name."""
-    from cxrlab.models.registry import list_models, model_spec
-
-    return tuple(model_spec(name) for name in list_models())
+    """Every network of this package, by name; known without torch, so that a page can ask."""
+    return tuple(SPECS[name] for name in sorted(SPECS))

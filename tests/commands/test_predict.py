@@ -37,7 +37,7 @@ def test_json_is_one_object_for_each_image_and_checkpoint(run: Run, pictures: Pa
     ran = run("predict", pictures / "a.png", pictures / "b.png", *BOTH, "--json")
     answers = json.loads(ran.stdout)
     assert ran.exit_code == 0
-    assert [list(answer) for answer in answers] == [KEYS] * 4
+    assert [list(answer) for answer in answers] == [KEYS, [*KEYS, "members"]] * 2
     assert [(answer["image"], answer["checkpoint"]) for answer in answers] == [
         (str(pictures / image), checkpoint)
         for image in ("a.png", "b.png")

@@ -12,6 +12,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,7 +76,8 @@ class Chaos:
             with suppress(OSError), urllib.request.urlopen(f"{self._url}/_stcore/health", timeout=5):
                 break
             time.sleep(0.1)
-        asyncio.run(self._visit())
+        with ThreadPoolExecutor(1) as beside:  # the browser tests leave a loop running in this thread
+            beside.submit(lambda: asyncio.run(self._visit())).result()
 
     @property
     def _url(self) -> str:

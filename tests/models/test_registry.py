@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from cxrlab.models.registry import ModelSpec, create_model, list_models, model_spec, register
+from cxrlab.models.registry import create_model, list_models, model_spec, register
+from cxrlab.models.specs import SPECS, ModelSpec
 
 
 def test_the_networks_of_the_five_papers_are_there() -> None:
@@ -46,3 +47,8 @@ def test_a_name_is_registered_once() -> None:
     taken = model_spec("resnet18")
     with pytest.raises(ValueError, match="'resnet18' is registered already"):
         register(ModelSpec(taken.name, "x", 224, "layer4", 1, "x", "x"))(lambda **_: nn.Identity())
+
+
+def test_what_is_listed_without_torch_is_what_can_be_built() -> None:
+    assert sorted(SPECS) == list_models()
+    assert all(model_spec(name) is spec and spec.name == name for name, spec in SPECS.items())
