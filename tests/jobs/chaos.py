@@ -28,7 +28,8 @@ from cxrlab.jobs.queue import JobQueue
 from cxrlab.jobs.run_files import finished_epochs
 
 VICTIMS = ("trainer", "supervisor", "streamlit")
-EPOCHS = 4
+EPOCHS = 6
+EARLY = 0.25  # share of rounds in which the kills come before the trainer is known
 ROUND_S = 300.0
 SHORT_LIVED_S = 15.0  # an attempt that was overtaken needs so long to import Python, find out and leave
 
@@ -107,12 +108,15 @@ class Chaos:
         """
         self.open_app()
         job = self.submit(name)
-        moment = time.monotonic() + self.rng.uniform(0.0, 9.0)
-        killed, deadline, most_epochs = False, time.monotonic() + ROUND_S, 0
+        early = self.rng.random() < EARLY  # while the trainer is being born
+        moment, killed, most_epochs = time.monotonic() + self.rng.uniform(0.0, 3.0) if early else 0.0, False, 0
+        deadline = time.monotonic() + ROUND_S
         while self.queue.get(job.id).is_alive:
             assert time.monotonic() < deadline, f"{name} did not end: {self.queue.get(job.id)}"
             self._check_trainers(job)
-            if not killed and time.monotonic() >= moment:
+            if not moment and self.queue.get(job.id).pid:
+                moment = time.monotonic() + self.rng.uniform(0.0, 4.0)
+            if not killed and moment and time.monotonic() >= moment:
                 most_epochs = finished_epochs(job.folder)
                 for victim in victims:
                     self._kill(victim, job)

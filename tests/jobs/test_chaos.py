@@ -25,7 +25,7 @@ def test_five_rounds_of_kill_9(chaos: Chaos) -> None:
     jobs = play_rounds(chaos, 5)
     assert len(jobs) == 5
     assert set(chaos.kills) <= set(VICTIMS)
-    assert len(chaos.kills) >= 4
+    assert len(chaos.kills) >= 3
 
 
 @pytest.mark.long
